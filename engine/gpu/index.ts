@@ -1,0 +1,35 @@
+/** The GPU room: devices, buffers, kernels, plans. */
+export {
+  type Binding,
+  BYTES,
+  type DType,
+  fromHalf,
+  GpuBuffer,
+  type HostArray,
+  toHalf,
+  UNUSED,
+  whole,
+} from "./buffer.js";
+export {
+  type AdapterSummary,
+  type Backend,
+  dawnVersion,
+  defaultBackend,
+  findAdapter,
+  listAdapters,
+} from "./dawn.js";
+export {
+  type AdapterDescription,
+  describeAdapter,
+  formatBytes,
+  Gpu,
+  type GpuCounters,
+  type OpenOptions,
+  openGpu,
+  type SubgroupMatrixConfig,
+  withGpu,
+} from "./device.js";
+export * from "./errors.js";
+export { forgetSource, Kernel, type KernelSource, type Params, shaderPath, shadersFolder } from "./kernel.js";
+export { type ClearCall, type KernelCall, Plan, type PlanCall, type StepTime } from "./plan.js";
+export { entryPoints } from "./wgsl.js";

@@ -1,0 +1,18 @@
+/** Every kernel of the engine, for `slm kernels` and the tests. */
+import type { KernelDefinition } from "./definition.js";
+import { reduce } from "./reduce.js";
+import { rmsNorm } from "./rms-norm.js";
+
+export const KERNELS: readonly KernelDefinition[] = [reduce, rmsNorm];
+
+export {
+  type CheckResult,
+  checkCase,
+  checkVariant,
+  recordCase,
+  relativeError,
+  TOLERANCE,
+  uploadCase,
+} from "./check.js";
+export type { CaseContext, KernelCase, KernelDefinition, KernelVariant, Real } from "./definition.js";
+export { type Target, targetOf } from "./target.js";

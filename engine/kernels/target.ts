@@ -1,0 +1,45 @@
+/** What kernels need to know of the device they are about to run on, to choose variants and sizes. */
+import type { Gpu } from "../gpu/index.js";
+
+export interface Target {
+  readonly adapterName: string;
+  /** Software drivers run each subgroup as SIMD lanes of a CPU core: barriers and workgroup memory cost there. */
+  readonly software: boolean;
+  readonly f16: boolean;
+  /** 0 where the adapter has no `subgroups`. */
+  readonly subgroupSize: number;
+  /** A subgroup-matrix shape with f16 operands and f32 results, if there is one. */
+  readonly tensorCores: { readonly m: number; readonly n: number; readonly k: number } | undefined;
+  readonly maxBindingBytes: number;
+  readonly maxWorkgroupMemory: number;
+  readonly maxWorkgroupsPerDimension: number;
+}
+
+/** lavapipe's subgroup matrices corrupt memory when pipelines mix, so software adapters do without them. */
+export function targetOf(gpu: Gpu): Target {
+  const { adapter } = gpu;
+  const software = adapter.kind === "software";
+  const matrix =
+    software || !gpu.hasFeature("chromium-experimental-subgroup-matrix")
+      ? undefined
+      : adapter.subgroupMatrices.find((c) => c.componentType === "f16" && c.resultComponentType === "f32");
+  return {
+    adapterName: adapter.name,
+    software,
+    f16: gpu.hasFeature("shader-f16"),
+    subgroupSize:
+      gpu.hasFeature("subgroups") && adapter.subgroupMinSize === adapter.subgroupMaxSize
+        ? adapter.subgroupMaxSize
+        : 0,
+    tensorCores: matrix && { m: matrix.M, n: matrix.N, k: matrix.K },
+    maxBindingBytes: Math.min(gpu.device.limits.maxStorageBufferBindingSize, gpu.device.limits.maxBufferSize),
+    maxWorkgroupMemory: gpu.device.limits.maxComputeWorkgroupStorageSize,
+    maxWorkgroupsPerDimension: gpu.device.limits.maxComputeWorkgroupsPerDimension,
+  };
+}
+
+/** Workgroup counts for one workgroup a row: folded into two dimensions where one is too short. */
+export function rowGroups(target: Target, rows: number): [number, number, number] {
+  const x = Math.min(rows, target.maxWorkgroupsPerDimension);
+  return [x, Math.ceil(rows / x), 1];
+}
