@@ -1,0 +1,426 @@
+// The tokenizer: text to token ids and back, trained here or read from tokenizer.json, GPT-2's two files or a SentencePiece
+// model. Byte-level byte-pair encoding runs in this project's encoder, everything else in the `tokenizers` package; ids agree.
+// Text is always plain text: a special token spelled out in a document does not become its id.
+
+import { createHash } from "node:crypto";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, extname, join } from "node:path";
+import { characterBytes, tokenBytes } from "./byteAlphabet.js";
+import { BytePairEncoder } from "./bytePairEncoder.js";
+import { ByteDecodeStream, type DecodeStream, WindowDecodeStream } from "./decodeStream.js";
+import { TokenizerError } from "./errors.js";
+import { LibraryEncoder } from "./libraryEncoder.js";
+import { readSentencePiece } from "./sentencePiece.js";
+import {
+  type BytePairContents,
+  bytePairContents,
+  checkTokenizerContents,
+  isPlainByteLevel,
+  LARGEST_FILE_BYTES,
+  mergeParts,
+  parseTokenizerFile,
+  type TokenizerContents,
+  tokensById,
+} from "./tokenizerFile.js";
+import { trainMerges, WordCounts } from "./trainer.js";
+
+/** The special token this project appends to every document. */
+export const END_OF_TEXT = "<|endoftext|>";
+/** Names other tokenizers give to it, the likeliest first. */
+const END_OF_TEXT_NAMES = [
+  END_OF_TEXT,
+  "<|end_of_text|>",
+  "</s>",
+  "<eos>",
+  "<|im_end|>",
+  "<|eot_id|>",
+  "[SEP]",
+];
+
+export const SMALLEST_VOCABULARY = 300;
+export const LARGEST_TRAINED_VOCABULARY = 30_000;
+
+export interface TrainingOptions {
+  /** Tokens wanted, from 300 to 30,000, the special ones included. A small text gives fewer. */
+  vocabularySize: number;
+  /** Pairs that occur less often are not merged. Default 2. */
+  minimumFrequency?: number;
+  /** Distinct words counted at a time; the rarest are dropped beyond that. Default 1,000,000 (some 60 MB outside the heap). */
+  maximumWords?: number;
+  /** Special tokens, which get the first ids; the first one ends documents. Default `<|endoftext|>`. */
+  specialTokens?: readonly string[];
+}
+
+export interface OpenOptions {
+  /** The token that ends documents, where it is not one of the usual names. */
+  endOfText?: string;
+}
+
+export interface DecodeOptions {
+  /** Leave special tokens, all but the unknown one, out of the text. Default true. */
+  skipSpecial?: boolean;
+}
+
+export class Tokenizer {
+  /** Number of ids: the rows an embedding table needs. */
+  readonly vocabularySize: number;
+  /** SHA-256 (hexadecimal) of the contents: equal for tokenizers that encode and decode alike. */
+  readonly hash: string;
+  /** Whether ids decode to exactly the text that was encoded (byte-level, no normalization). */
+  readonly lossless: boolean;
+  /** Where the tokenizer came from, for messages. */
+  readonly file: string;
+  readonly #contents: TokenizerContents;
+  readonly #tokens: readonly string[];
+  readonly #ids: ReadonlyMap<string, number>;
+  readonly #special: ReadonlySet<number>;
+  readonly #skipped: Set<number>;
+  readonly #bytes: (Uint8Array | undefined)[] | undefined;
+  readonly #encoder: BytePairEncoder | LibraryEncoder;
+  readonly #endOfText: number | undefined;
+
+  private constructor(contents: TokenizerContents, file: string, options: OpenOptions) {
+    this.file = file;
+    this.#contents = contents;
+    this.#tokens = tokensById(contents);
+    this.#ids = new Map(this.#tokens.map((token, id) => [token, id]));
+    this.#special = new Set(contents.added_tokens.filter(({ special }) => special).map(({ id }) => id));
+    // the unknown token stands for text, if not for which
+    this.#skipped = new Set(this.#special);
+    this.#skipped.delete(unknownId(contents) ?? -1);
+    this.vocabularySize = this.#tokens.length;
+    this.hash = createHash("sha256").update(JSON.stringify(contents)).digest("hex");
+    const plain = isPlainByteLevel(contents);
+    this.#encoder = plain
+      ? new BytePairEncoder(numbers(contents.model as BytePairContents))
+      : new LibraryEncoder(contents, file);
+    this.lossless = plain;
+    this.#bytes = contents.decoder?.type === "ByteLevel" ? [] : undefined;
+    const name = options.endOfText ?? END_OF_TEXT_NAMES.find((each) => this.#ids.has(each));
+    this.#endOfText = name === undefined ? undefined : this.#ids.get(name);
+    if (name !== undefined && this.#endOfText === undefined)
+      throw new TokenizerError({
+        file,
+        key: "endOfText",
+        value: name,
+        problem: "no such token in the vocabulary",
+        remedy: "Name a token that is in it.",
+      });
+  }
+
+  /**
+   * Opens a tokenizer.json, a SentencePiece .model, or a folder that holds one of them or GPT-2's vocabulary and merges
+   * (vocab.json or encoder.json, and merges.txt or vocab.bpe). Throws TokenizerError.
+   */
+  static async load(path: string, options: OpenOptions = {}): Promise<Tokenizer> {
+    return new Tokenizer(await readContents(path), path, options);
+  }
+
+  /** A tokenizer from the text or the parsed contents of a tokenizer.json; `name` is named in errors. Throws TokenizerError. */
+  static fromJSON(json: string | object, name = "tokenizer.json", options: OpenOptions = {}): Tokenizer {
+    const contents =
+      typeof json === "string" ? parseTokenizerFile(json, name) : checkTokenizerContents(json, name);
+    return new Tokenizer(contents, name, options);
+  }
+
+  /**
+   * Trains byte-level byte pairs (GPT-2's pattern) on texts read once, in bounded memory. The same texts give the same
+   * tokenizer, whatever their number of batches. Throws TokenizerError when the texts are empty or an option is out of range.
+   */
+  static async train(
+    texts: AsyncIterable<string> | Iterable<string>,
+    {
+      vocabularySize,
+      minimumFrequency = 2,
+      maximumWords = 1_000_000,
+      specialTokens = [END_OF_TEXT],
+    }: TrainingOptions,
+  ): Promise<Tokenizer> {
+    const file = "tokenizer training";
+    if (
+      !Number.isInteger(vocabularySize) ||
+      vocabularySize < SMALLEST_VOCABULARY ||
+      vocabularySize > LARGEST_TRAINED_VOCABULARY
+    )
+      throw new TokenizerError({
+        file,
+        key: "vocabularySize",
+        value: vocabularySize,
+        problem: `a whole number from ${SMALLEST_VOCABULARY} to ${LARGEST_TRAINED_VOCABULARY} is expected`,
+        remedy: "4096 suits a few million tokens of text, 30000 the paper's sizes.",
+      });
+    if (
+      specialTokens.length === 0 ||
+      new Set(specialTokens).size < specialTokens.length ||
+      specialTokens.includes("")
+    )
+      throw new TokenizerError({
+        file,
+        key: "specialTokens",
+        value: specialTokens,
+        problem: "at least one special token is needed, each different and none empty",
+        remedy: `Leave the option out for ${END_OF_TEXT}.`,
+      });
+    const words = new WordCounts(maximumWords);
+    for await (const text of texts) words.add(text);
+    if (words.size === 0)
+      throw new TokenizerError({
+        file,
+        problem: "the texts are empty",
+        remedy: "Check the corpus that was given.",
+      });
+    const trained = trainMerges(words, { tokens: vocabularySize - specialTokens.length, minimumFrequency });
+    const vocabulary: Record<string, number> = Object.create(null);
+    for (const [id, token] of [...specialTokens, ...trained.tokens].entries()) vocabulary[token] = id;
+    return new Tokenizer(bytePairContents({ vocabulary, merges: trained.merges, specialTokens }), file, {
+      endOfText: specialTokens[0]!,
+    });
+  }
+
+  /** Id of the token that ends documents. Throws TokenizerError when the tokenizer has none. */
+  get endOfText(): number {
+    if (this.#endOfText === undefined)
+      throw new TokenizerError({
+        file: this.file,
+        key: "added_tokens",
+        problem: `no token that ends a document (looked for ${END_OF_TEXT_NAMES.join(", ")})`,
+        remedy: "Name it with the option endOfText.",
+      });
+    return this.#endOfText;
+  }
+
+  /** Token ids of `text`, without special tokens. Lone surrogates are read as U+FFFD. */
+  async encode(text: string): Promise<Uint32Array> {
+    if (this.#encoder instanceof BytePairEncoder) return this.#encoder.encode(text);
+    return (await this.#encoder.encodeBatch([text]))[0]!;
+  }
+
+  /** Token ids of several texts. For a whole corpus see `TokenPool`, which keeps every core busy. */
+  async encodeBatch(texts: readonly string[]): Promise<Uint32Array[]> {
+    const encoder = this.#encoder;
+    if (encoder instanceof BytePairEncoder) return texts.map((text) => encoder.encode(text));
+    return encoder.encodeBatch(texts);
+  }
+
+  /** Text of token ids; bytes that are not UTF-8 become U+FFFD. Throws TokenizerError for an id out of range. */
+  decode(ids: ArrayLike<number>, { skipSpecial = true }: DecodeOptions = {}): string {
+    if (this.#bytes !== undefined) {
+      const parts: Uint8Array[] = [];
+      for (let i = 0; i < ids.length; i++) parts.push(this.#bytesOf(ids[i]!, skipSpecial));
+      return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.concat(parts));
+    }
+    const tokens: string[] = [];
+    for (let i = 0; i < ids.length; i++) {
+      const token = this.#tokenAt(ids[i]!);
+      if (!(skipSpecial && this.#skipped.has(ids[i]!))) tokens.push(token);
+    }
+    return this.#library.decode(tokens);
+  }
+
+  /** A stream that decodes ids one by one, for generation. */
+  decodeStream({ skipSpecial = true }: DecodeOptions = {}): DecodeStream {
+    if (this.#bytes !== undefined) return new ByteDecodeStream((id) => this.#bytesOf(id, skipSpecial));
+    return new WindowDecodeStream((ids) => this.decode(ids, { skipSpecial }));
+  }
+
+  /** The token of an id as it is written in tokenizer.json; undefined out of range. */
+  idToToken(id: number): string | undefined {
+    return this.#tokens[id];
+  }
+
+  /** The id of a token as it is written in tokenizer.json. */
+  tokenToId(token: string): number | undefined {
+    return this.#ids.get(token);
+  }
+
+  /** Whether an id is that of a special token. */
+  isSpecial(id: number): boolean {
+    return this.#special.has(id);
+  }
+
+  /** The contents as tokenizer.json holds them. */
+  toJSON(): TokenizerContents {
+    return structuredClone(this.#contents);
+  }
+
+  /** Writes a tokenizer.json that `transformers` and `tokenizers` read; the file is whole or not there. */
+  async save(path: string): Promise<void> {
+    const temporary = `${path}.${process.pid}.tmp`;
+    try {
+      const handle = await open(temporary, "w");
+      try {
+        await handle.writeFile(`${JSON.stringify(this.#contents, null, 2)}\n`);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, path);
+    } catch (cause) {
+      await rm(temporary, { force: true });
+      throw new TokenizerError(
+        {
+          file: path,
+          problem: `cannot be written: ${(cause as Error).message}`,
+          remedy: "Check that the folder exists, can be written to and has room.",
+        },
+        { cause },
+      );
+    }
+  }
+
+  get #library(): LibraryEncoder {
+    if (this.#encoder instanceof LibraryEncoder) return this.#encoder;
+    // a byte-level encoder with an unusual decoder
+    this.#decoderLibrary ??= new LibraryEncoder(this.#contents, this.file);
+    return this.#decoderLibrary;
+  }
+  #decoderLibrary: LibraryEncoder | undefined;
+
+  #tokenAt(id: number): string {
+    const token = this.#tokens[id];
+    if (token === undefined)
+      throw new TokenizerError({
+        file: this.file,
+        key: "id",
+        value: id,
+        problem: `ids run from 0 to ${this.vocabularySize - 1}`,
+        remedy: "Decode with the tokenizer the ids were made with.",
+      });
+    return token;
+  }
+
+  #bytesOf(id: number, skipSpecial: boolean): Uint8Array {
+    if (skipSpecial && this.#skipped.has(id)) return NO_BYTES;
+    const table = this.#bytes!;
+    let bytes = table[id];
+    if (bytes === undefined) {
+      bytes = tokenBytes(this.#tokenAt(id));
+      table[id] = bytes;
+    }
+    return bytes;
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Id of the token for text that the vocabulary cannot express. */
+function unknownId({ model, added_tokens }: TokenizerContents): number | undefined {
+  if (model.type === "Unigram") return model.unk_id ?? undefined;
+  return added_tokens.find(({ content }) => content === model.unk_token)?.id;
+}
+
+/** A byte-level model by its ids. */
+function numbers({ vocab, merges }: BytePairContents) {
+  const byteIds = new Int32Array(256);
+  for (const [character, byte] of characterBytes) byteIds[byte] = vocab[character]!;
+  return {
+    byteIds,
+    merges: merges.map((merge) => {
+      const [left, right] = mergeParts(merge)!;
+      return [vocab[left]!, vocab[right]!, vocab[left + right]!] as const;
+    }),
+  };
+}
+
+async function readContents(path: string): Promise<TokenizerContents> {
+  const status = await stat(path).catch((cause: Error) => {
+    throw new TokenizerError(
+      { file: path, problem: `cannot be read: ${cause.message}`, remedy: "Check the path." },
+      { cause },
+    );
+  });
+  if (!status.isDirectory()) {
+    const bytes = await readBytes(path, status.size);
+    if (extname(path) === ".model") return checkTokenizerContents(readSentencePiece(bytes, path), path);
+    return parseTokenizerFile(bytes.toString("utf8"), path);
+  }
+  const first = async (...names: string[]): Promise<string | undefined> => {
+    for (const name of names) {
+      const found = await stat(join(path, name)).catch(() => undefined);
+      if (found?.isFile()) return join(path, name);
+    }
+    return undefined;
+  };
+  const single = await first("tokenizer.json", "tokenizer.model", "spiece.model");
+  if (single !== undefined) return readContents(single);
+  const vocabulary = await first("vocab.json", "encoder.json");
+  const merges = await first("merges.txt", "vocab.bpe");
+  if (vocabulary === undefined || merges === undefined)
+    throw new TokenizerError({
+      file: path,
+      problem: "the folder holds no tokenizer",
+      remedy:
+        "It needs a tokenizer.json, a tokenizer.model, or vocab.json and merges.txt (GPT-2: encoder.json and vocab.bpe).",
+    });
+  return readVocabularyAndMerges(vocabulary, merges);
+}
+
+/** GPT-2's two files: an object from token to id, and merges one a line under an optional `#version` line. */
+async function readVocabularyAndMerges(
+  vocabularyPath: string,
+  mergesPath: string,
+): Promise<TokenizerContents> {
+  const text = (await readBytes(vocabularyPath, (await stat(vocabularyPath)).size)).toString("utf8");
+  const refuse = (problem: string, value: unknown, cause?: unknown) =>
+    new TokenizerError(
+      {
+        file: vocabularyPath,
+        value,
+        problem,
+        remedy: "Give the vocab.json or encoder.json that belongs to the merges.",
+      },
+      { cause },
+    );
+  let vocabulary: unknown;
+  try {
+    vocabulary = JSON.parse(text);
+  } catch (cause) {
+    throw refuse(`not JSON: ${(cause as Error).message}`, text.slice(0, 40), cause);
+  }
+  if (typeof vocabulary !== "object" || vocabulary === null || Array.isArray(vocabulary))
+    throw refuse("an object from token to id is expected", vocabulary);
+  const lines = (await readBytes(mergesPath, (await stat(mergesPath)).size)).toString("utf8").split("\n");
+  const merges: [string, string][] = [];
+  for (const [i, raw] of lines.entries()) {
+    const line = raw.replace(/\r$/, "");
+    if (line === "" || (i === 0 && line.startsWith("#version"))) continue;
+    const parts = mergeParts(line);
+    if (parts === undefined)
+      throw new TokenizerError({
+        file: mergesPath,
+        key: `line ${i + 1}`,
+        value: line,
+        problem: "two tokens and a blank between them are expected",
+        remedy: "Give the merges.txt or vocab.bpe that belongs to the vocabulary.",
+      });
+    merges.push(parts);
+  }
+  const ids = vocabulary as Record<string, number>;
+  const specialTokens = END_OF_TEXT_NAMES.filter((name) => Object.hasOwn(ids, name)).slice(0, 1);
+  return checkTokenizerContents(
+    bytePairContents({ vocabulary: ids, merges, specialTokens }),
+    join(dirname(vocabularyPath), `{${basename(vocabularyPath)},${basename(mergesPath)}}`),
+  );
+}
+
+async function readBytes(path: string, size: number): Promise<Buffer> {
+  if (size > LARGEST_FILE_BYTES)
+    throw new TokenizerError({
+      file: path,
+      value: `${size} bytes`,
+      problem: `larger than any tokenizer (limit ${LARGEST_FILE_BYTES} bytes)`,
+      remedy: "Check that this is a tokenizer and not a corpus or a checkpoint.",
+    });
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new TokenizerError(
+      {
+        file: path,
+        problem: `cannot be read: ${(cause as Error).message}`,
+        remedy: "Check the file and its permissions.",
+      },
+      { cause },
+    );
+  }
+}
