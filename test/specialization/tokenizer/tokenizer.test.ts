@@ -1,0 +1,98 @@
+// The tokenizer against other implementations: stored vectors must match id by id, and its own byte-pair encoder must agree
+// with the `tokenizers` package on random text.
+
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Tokenizer as LibraryTokenizer } from "tokenizers";
+import { Tokenizer } from "../../../specialization/tokenizer/index.js";
+import { randomText } from "./randomText.js";
+import { stored, unpack, vectors } from "./vectors.js";
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "slm-tokenizer-"));
+});
+after(() => rm(folder, { recursive: true }));
+
+async function checkVectors(tokenizer: Tokenizer, name: string): Promise<void> {
+  const all = await vectors(name);
+  assert.ok(all.length >= 10);
+  const batch = await tokenizer.encodeBatch(all.map(({ text }) => text));
+  for (const [i, { text, ids, decoded }] of all.entries()) {
+    assert.deepEqual(Array.from(await tokenizer.encode(text)), ids, `ids of ${JSON.stringify(text)}`);
+    assert.deepEqual(Array.from(batch[i]!), ids, `ids of ${JSON.stringify(text)} in a batch`);
+    const expected = decoded ?? text;
+    assert.equal(tokenizer.decode(ids), expected, `text of ${JSON.stringify(text)}`);
+    const stream = tokenizer.decodeStream();
+    const streamed = ids.map((id) => stream.push(id)).join("") + stream.end();
+    assert.equal(streamed, expected, `streamed text of ${JSON.stringify(text)}`);
+  }
+}
+
+describe("vectors of other implementations", () => {
+  test("GPT-2: vocabulary and merges", async () => {
+    const path = join(folder, "gpt2");
+    await unpack(path, "gpt2/encoder.json", "gpt2/vocab.bpe");
+    const tokenizer = await Tokenizer.load(path);
+    assert.equal(tokenizer.vocabularySize, 50_257);
+    assert.equal(tokenizer.endOfText, 50_256);
+    assert.equal(tokenizer.lossless, true);
+    await checkVectors(tokenizer, "gpt2/vectors.jsonl");
+    await checkVectors(tokenizer, "gpt2/vectors-published.jsonl");
+  });
+
+  test("tokenizer.json of a byte-level BPE", async () => {
+    const tokenizer = Tokenizer.fromJSON((await stored("tiny-bpe/tokenizer.json")).toString());
+    assert.equal(tokenizer.vocabularySize, 1024);
+    await checkVectors(tokenizer, "tiny-bpe/vectors.jsonl");
+  });
+
+  for (const name of ["test_model", "tiny-unigram", "tiny-bpe"])
+    test(`SentencePiece: ${name}.model`, async () => {
+      await unpack(folder, `sentencepiece/${name}.model`);
+      const tokenizer = await Tokenizer.load(join(folder, `${name}.model`));
+      assert.equal(tokenizer.vocabularySize, 1000);
+      assert.equal(tokenizer.endOfText, 2);
+      await checkVectors(tokenizer, `sentencepiece/${name}.vectors.jsonl`);
+    });
+});
+
+describe("agreement with the tokenizers package", () => {
+  test("random text and long words", async () => {
+    const json = (await stored("tiny-bpe/tokenizer.json")).toString();
+    const tokenizer = Tokenizer.fromJSON(json);
+    // without its special token, which the package would find in plain text
+    const library = LibraryTokenizer.fromString(JSON.stringify({ ...JSON.parse(json), added_tokens: [] }));
+    const texts = [
+      ...randomText(7, 300),
+      "ab".repeat(5000),
+      "the".repeat(400),
+      " \n".repeat(300),
+      "é".repeat(100),
+    ];
+    for (const text of texts) {
+      const expected = (await library.encode(text, null, { addSpecialTokens: false })).getIds();
+      assert.deepEqual(
+        Array.from(await tokenizer.encode(text)),
+        expected,
+        JSON.stringify(text.slice(0, 200)),
+      );
+    }
+  });
+
+  test("saved files read back alike, in the package too", async () => {
+    const tokenizer = Tokenizer.fromJSON((await stored("tiny-bpe/tokenizer.json")).toString());
+    const path = join(folder, "saved.json");
+    await tokenizer.save(path);
+    const again = await Tokenizer.load(path);
+    assert.equal(again.hash, tokenizer.hash);
+    const library = LibraryTokenizer.fromString(await readFile(path, "utf8"));
+    const text = "A saved tokenizer, read again: 3.14 ünï 👋🏽\r\n";
+    const ids = (await library.encode(text)).getIds();
+    assert.deepEqual(Array.from(await again.encode(text)), ids);
+    assert.equal(await library.decode(ids, true), text);
+  });
+});
