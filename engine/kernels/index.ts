@@ -1,9 +1,12 @@
 /** Every kernel of the engine, for `slm kernels` and the tests. */
+
+import { crossEntropy } from "./cross-entropy.js";
 import type { KernelDefinition } from "./definition.js";
 import { reduce } from "./reduce.js";
 import { rmsNorm } from "./rms-norm.js";
+import { swiglu } from "./swiglu.js";
 
-export const KERNELS: readonly KernelDefinition[] = [reduce, rmsNorm];
+export const KERNELS: readonly KernelDefinition[] = [reduce, rmsNorm, crossEntropy, swiglu];
 
 export {
   type CheckResult,
