@@ -2,11 +2,12 @@
 
 import { crossEntropy } from "./cross-entropy.js";
 import type { KernelDefinition } from "./definition.js";
+import { elementwise } from "./elementwise.js";
 import { reduce } from "./reduce.js";
 import { rmsNorm } from "./rms-norm.js";
 import { swiglu } from "./swiglu.js";
 
-export const KERNELS: readonly KernelDefinition[] = [reduce, rmsNorm, crossEntropy, swiglu];
+export const KERNELS: readonly KernelDefinition[] = [reduce, rmsNorm, crossEntropy, swiglu, elementwise];
 
 export {
   type CheckResult,
