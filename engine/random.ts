@@ -1,27 +1,37 @@
 /**
- * Seeded random numbers (PCG32: O'Neill 2014), the same on every machine. Used for initial weights, sampling
- * and tests, never for secrets. The state is two numbers, so that a resumed run continues the same stream.
+ * Seeded random numbers, the same on every machine: xoshiro128** (Blackman & Vigna 2018). Used for initial weights,
+ * sampling and tests, never for secrets. The state is four words, so that a resumed run continues the same stream.
  */
 export class Random {
-  #state: bigint;
-  #increment: bigint;
+  #state = new Uint32Array(4);
 
-  /** Different `stream`s of one seed are independent sequences. */
-  constructor(seed: number | bigint, stream = 0) {
-    this.#increment = ((BigInt(stream) << 1n) | 1n) & MASK;
-    this.#state = 0n;
-    this.nextUint32();
-    this.#state = (this.#state + BigInt(seed)) & MASK;
-    this.nextUint32();
+  /** Different `stream`s of one seed are unrelated sequences. */
+  constructor(seed: number, stream = 0) {
+    /* splitmix32 spreads the seed over the state, as the generator's authors advise */
+    let mix = (seed ^ Math.imul(stream, 0x9e3779b9) ^ Math.imul(Math.floor(seed / 2 ** 32), 0x85ebca6b)) >>> 0;
+    for (let i = 0; i < 4; i++) {
+      mix = (mix + 0x9e3779b9) >>> 0;
+      let z = mix;
+      z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+      z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+      this.#state[i] = z ^ (z >>> 15);
+    }
+    this.#state[3] |= 1;
   }
 
   /** Uniform in 0 … 2³²−1. */
   nextUint32(): number {
-    const old = this.#state;
-    this.#state = (old * 6364136223846793005n + this.#increment) & MASK;
-    const xorshifted = Number(((old >> 18n) ^ old) >> 27n) >>> 0;
-    const rotation = Number(old >> 59n);
-    return ((xorshifted >>> rotation) | (xorshifted << (-rotation & 31))) >>> 0;
+    const s = this.#state;
+    const x = Math.imul(s[1], 5);
+    const result = Math.imul((x << 7) | (x >>> 25), 9) >>> 0;
+    const t = s[1] << 9;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = (s[3] << 11) | (s[3] >>> 21);
+    return result;
   }
 
   /** Uniform in [0, 1) with 32 bits. */
@@ -29,7 +39,7 @@ export class Random {
     return this.nextUint32() / 2 ** 32;
   }
 
-  /** Uniform integer in [0, bound), without bias. */
+  /** Uniform integer in [0, bound), without bias; bound ≤ 2³². */
   integer(bound: number): number {
     const threshold = 2 ** 32 % bound;
     for (;;) {
@@ -45,20 +55,19 @@ export class Random {
   }
 
   normals(count: number, deviation = 1): Float32Array {
-    return Float32Array.from({ length: count }, () => this.normal() * deviation);
+    const out = new Float32Array(count);
+    for (let i = 0; i < count; i++) out[i] = this.normal() * deviation;
+    return out;
   }
 
   /** For checkpoints: everything `Random.restore` needs. */
-  save(): { state: string; increment: string } {
-    return { state: this.#state.toString(), increment: this.#increment.toString() };
+  save(): number[] {
+    return [...this.#state];
   }
 
-  static restore(saved: { state: string; increment: string }): Random {
+  static restore(saved: readonly number[]): Random {
     const random = new Random(0);
-    random.#state = BigInt(saved.state) & MASK;
-    random.#increment = (BigInt(saved.increment) | 1n) & MASK;
+    random.#state.set(saved);
     return random;
   }
 }
-
-const MASK = (1n << 64n) - 1n;

@@ -75,9 +75,11 @@ export class GpuBuffer {
   }
 }
 
-/** A part of a buffer as a kernel sees it; `offset` and `elements` count values. */
+/** A part of a buffer as a kernel sees it; `offset` and `elements` count values of `dtype`. */
 export interface Binding {
   readonly buffer: GpuBuffer;
+  /** Differs from the buffer's own type where a plan reuses memory for another tensor. */
+  readonly dtype: DType;
   readonly offset: number;
   readonly elements: number;
 }
@@ -86,7 +88,7 @@ export interface Binding {
 export const UNUSED = "unused";
 
 export function whole(buffer: GpuBuffer): Binding {
-  return { buffer, offset: 0, elements: buffer.elements };
+  return { buffer, dtype: buffer.dtype, offset: 0, elements: buffer.elements };
 }
 
 function toBytes(data: HostArray, dtype: DType): Float32Array | Uint32Array | Int32Array | Uint16Array {

@@ -3,7 +3,7 @@
  * after which the process can end by itself (Dawn keeps a core busy until its device is destroyed).
  */
 
-import { BYTES, type DType, GpuBuffer } from "./buffer.js";
+import { type DType, GpuBuffer } from "./buffer.js";
 import { type Backend, createInstance, defaultBackend, findAdapter, listAdapters } from "./dawn.js";
 import {
   DeviceLostError,
@@ -380,4 +380,3 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ${units[unit]}`;
 }
 
-export { BYTES };

@@ -185,7 +185,7 @@ export class Kernel {
         entries.push({ binding: b.binding, resource: { buffer: this.gpu.unusedBinding } });
         continue;
       }
-      const dtype = given.buffer.dtype;
+      const dtype = given.dtype;
       if (b.dtype !== undefined && dtype !== b.dtype) {
         throw new ValidationError(
           `${label}: "${b.name}" of kernel ${this.name} (${this.file}) holds ${b.dtype}; "${given.buffer.label}" is ${dtype}.`,

@@ -101,9 +101,9 @@ export class Plan {
     const steps: Step[] = [];
     for (const [i, call] of calls.entries()) {
       if (!("kernel" in call)) {
-        const { buffer, offset: start, elements } = call.clear;
-        const size = Math.ceil((elements * BYTES[buffer.dtype]) / 4) * 4;
-        steps.push({ label: call.label, buffer: buffer.raw, offset: start * BYTES[buffer.dtype], size });
+        const { buffer, dtype, offset: start, elements } = call.clear;
+        const size = Math.ceil((elements * BYTES[dtype]) / 4) * 4;
+        steps.push({ label: call.label, buffer: buffer.raw, offset: start * BYTES[dtype], size });
         continue;
       }
       const kernel = kernels[i]!;

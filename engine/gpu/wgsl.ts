@@ -11,8 +11,8 @@ export type ConstantValue = number | boolean;
 export interface Tunables {
   /** Values for top-level `const` declarations. */
   readonly constants?: Readonly<Record<string, ConstantValue>>;
-  /** Types for top-level `alias` declarations, such as `{ Real: "f16" }`. */
-  readonly types?: Readonly<Record<string, DType>>;
+  /** Types for top-level `alias` declarations, such as `{ Real: "f16" }` or `{ Element: "vec4<f16>" }`. */
+  readonly types?: Readonly<Record<string, string>>;
 }
 
 export interface BindingLayout {

@@ -1,7 +1,7 @@
 /** Ordered reductions: host side of shaders/reduce.wgsl. */
-import type { KernelCall } from "../gpu/index.js";
-import { type KernelCase, type KernelDefinition, type Real, realSources, roundTo } from "./definition.js";
-import type { Target } from "./target.js";
+import { type KernelCall, UNUSED } from "../gpu/index.js";
+import { type CaseContext, type KernelCase, type KernelDefinition, type Real, realSources, roundTo } from "./definition.js";
+import { rowGroups, type Target } from "./target.js";
 
 const FILE = "reduce.wgsl";
 
@@ -33,28 +33,34 @@ export function sumParts(length: number): { count: number; run: number } {
   return { count: Math.ceil(length / run), run };
 }
 
-/** output[0] (+)= scale · Σ x (or Σ x²). x: `length` reals; partial: `sumParts(length).count` f32. */
+/** A sum of this many values, in two ordered passes. */
+export interface SumShape {
+  readonly length: number;
+  readonly scale: number;
+  readonly square?: boolean;
+  readonly accumulate: boolean;
+}
+
+/**
+ * output[0] (+)= scale · Σ f(x), f being x, x² (`square`) or x·y (when `y`, f32, is given).
+ * x: `length` reals; partial: `sumParts(length).count` f32.
+ */
 export function sum<B>(
-  _target: Target,
   real: Real,
-  shape: { length: number; scale: number; square: boolean; accumulate: boolean },
-  b: { x: B; partial: B; output: B },
+  shape: SumShape,
+  b: { x: B; y?: B; partial: B; output: B },
 ): KernelCall<B>[] {
   const { count, run } = sumParts(shape.length);
+  const constants = { SQUARE: shape.square ?? false, DOT: b.y !== undefined };
   return [
     {
       label: `partial sums of ${shape.length}`,
-      kernel: {
-        file: FILE,
-        entryPoint: "partial_sum",
-        types: { Real: real },
-        constants: { SQUARE: shape.square },
-      },
-      bindings: { x: b.x, output: b.partial },
+      kernel: { file: FILE, entryPoint: "partial_sum", types: { Real: real }, constants },
+      bindings: { x: b.x, y: b.y ?? UNUSED, output: b.partial },
       params: { slabs: 0, columns: 0, length: shape.length, run, scale: shape.scale },
       workgroups: [count, 1, 1],
-      flops: (shape.square ? 2 : 1) * shape.length,
-      bytes: (real === "f16" ? 2 : 4) * shape.length + 4 * count,
+      flops: (shape.square || b.y !== undefined ? 2 : 1) * shape.length,
+      bytes: ((real === "f16" ? 2 : 4) + (b.y === undefined ? 0 : 4)) * shape.length + 4 * count,
     },
     {
       label: `sum of ${count} parts`,
@@ -68,9 +74,55 @@ export function sum<B>(
   ];
 }
 
+/** output[c] (+)= Σ_r x[r, c]. x: rows × columns (real); partial: `slabs(rows).count × columns`; output: columns. */
+export function columnSums<B>(
+  real: Real,
+  shape: { rows: number; columns: number; accumulate: boolean },
+  b: { x: B; partial: B; output: B },
+): KernelCall<B>[] {
+  const { rows, columns, accumulate } = shape;
+  const { count, rowsPerSlab } = slabs(rows);
+  return [
+    {
+      label: `column sums ${rows} × ${columns}`,
+      kernel: { file: FILE, entryPoint: "column_slabs", types: { Real: real } },
+      bindings: { x: b.x, output: b.partial },
+      params: { slabs: 0, columns, length: rows * columns, run: rowsPerSlab, scale: 1 },
+      workgroups: [Math.ceil(columns / 64), count, 1],
+      flops: rows * columns,
+      bytes: (real === "f16" ? 2 : 4) * rows * columns + 4 * count * columns,
+    },
+    sumSlabs({ slabs: count, columns, accumulate }, { partial: b.partial, output: b.output }),
+  ];
+}
+
+/** output[r] (+)= scale · Σ_c x[r, c]. x: rows × columns (real); output: rows, f32. */
+export function rowSums<B>(
+  target: Target,
+  real: Real,
+  shape: { rows: number; columns: number; scale: number; accumulate: boolean },
+  b: { x: B; output: B },
+): KernelCall<B> {
+  const { rows, columns, scale, accumulate } = shape;
+  return {
+    label: `row sums ${rows} × ${columns}`,
+    kernel: {
+      file: FILE,
+      entryPoint: "row_sums",
+      types: { Real: real },
+      constants: { ACCUMULATE: accumulate, WORKGROUP: target.software ? 8 : 64 },
+    },
+    bindings: { x: b.x, output: b.output },
+    params: { slabs: 0, columns, length: rows * columns, run: 0, scale },
+    workgroups: rowGroups(target, rows),
+    flops: rows * columns,
+    bytes: (real === "f16" ? 2 : 4) * rows * columns + 4 * rows,
+  };
+}
+
 export const reduce: KernelDefinition = {
   name: "reduce",
-  formula: "Σ x, Σ x², column sums; always in the same order",
+  formula: "Σ x, Σ x², Σ x·y, column and row sums; always in the same order",
   variants: [
     {
       name: "ordered",
@@ -78,56 +130,65 @@ export const reduce: KernelDefinition = {
       file: FILE,
       reals: ["f32", "f16"],
       runsOn: () => true,
-      sources: realSources(FILE, ["sum_slabs", "partial_sum", "final_sum"]),
+      sources: realSources(FILE, ["sum_slabs", "partial_sum", "final_sum", "column_slabs", "row_sums"]),
     },
   ],
   cases: (context) => [1, 2, 63, 1023, 1024, 1025, 70001].map((length) => problem(context, length)),
   benchmark: (context) => problem(context, 1 << 22),
 };
 
-function problem(
-  { target, random, real }: Parameters<KernelDefinition["cases"]>[0],
-  length: number,
-): KernelCase {
+function problem({ target, random, real }: CaseContext, length: number): KernelCase {
   const x = roundTo(real, random.normals(length));
+  const y = random.normals(length);
   const columns = Math.min(length, 37);
   const rows = Math.floor(length / columns);
   const wide = random.normals(rows * columns);
+  const shape = { length, scale: 0.5, accumulate: false };
   return {
     label: `${length}`,
     buffers: {
       x: { dtype: real, elements: length, data: x },
+      y: { dtype: "f32", elements: length, data: y },
       partial: { dtype: "f32", elements: sumParts(length).count },
       total: { dtype: "f32", elements: 1 },
       squares: { dtype: "f32", elements: 1 },
+      dot: { dtype: "f32", elements: 1, data: [2] },
       wide: { dtype: "f32", elements: rows * columns, data: wide },
       byColumn: { dtype: "f32", elements: columns, data: new Float32Array(columns).fill(0.5) },
+      slabs: { dtype: "f32", elements: slabs(rows).count * columns },
+      columnTotals: { dtype: "f32", elements: columns },
+      rowTotals: { dtype: "f32", elements: rows },
     },
     calls: [
-      ...sum(
-        target,
-        real,
-        { length, scale: 0.5, square: false, accumulate: false },
-        { x: "x", partial: "partial", output: "total" },
-      ),
-      ...sum(
-        target,
-        real,
-        { length, scale: 1, square: true, accumulate: false },
-        { x: "x", partial: "partial", output: "squares" },
-      ),
+      ...sum(real, shape, { x: "x", partial: "partial", output: "total" }),
+      ...sum(real, { ...shape, scale: 1, square: true }, { x: "x", partial: "partial", output: "squares" }),
+      ...sum(real, { ...shape, accumulate: true }, { x: "x", y: "y", partial: "partial", output: "dot" }),
       sumSlabs({ slabs: rows, columns, accumulate: true }, { partial: "wide", output: "byColumn" }),
+      ...columnSums(real, { rows, columns, accumulate: false }, { x: "x", partial: "slabs", output: "columnTotals" }),
+      rowSums(target, real, { rows, columns, scale: 2, accumulate: false }, { x: "x", output: "rowTotals" }),
     ],
     expected() {
       let total = 0;
       let squares = 0;
-      for (const value of x) {
+      let dot = 2;
+      for (const [i, value] of x.entries()) {
         total += value / 2;
         squares += value * value;
+        dot += (value * y[i]) / 2;
       }
       const byColumn = new Float64Array(columns).fill(0.5);
-      for (let i = 0; i < rows * columns; i++) byColumn[i % columns] += wide[i];
-      return { total: Float64Array.of(total), squares: Float64Array.of(squares), byColumn };
+      const columnTotals = new Float64Array(columns);
+      const rowTotals = new Float64Array(rows);
+      for (let i = 0; i < rows * columns; i++) {
+        byColumn[i % columns] += wide[i];
+        columnTotals[i % columns] += x[i];
+        rowTotals[Math.floor(i / columns)] += 2 * x[i];
+      }
+      /* a sum of signed values may cancel to nearly nothing: errors are judged against what was summed */
+      const result: Record<string, Float64Array> = { squares: Float64Array.of(squares), byColumn, columnTotals, rowTotals };
+      if (Math.abs(total) > Math.sqrt(length) / 8) result.total = Float64Array.of(total);
+      if (Math.abs(dot) > Math.sqrt(length) / 8) result.dot = Float64Array.of(dot);
+      return result;
     },
   };
 }

@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/** `slm`: registers the commands, and turns errors into one clear message and an exit code. */
+import { Command, CommanderError } from "commander";
+import { registerKernels } from "./commands/kernels.js";
+import { describeError, ExitCode } from "./exit.js";
+import { version } from "./version.js";
+
+/** Builds the whole command line; also used to print the reference page. */
+export function createProgram(): Command {
+  const program = new Command("slm")
+    .description("Train small, specialised language models on any GPU.")
+    .version(version())
+    .showHelpAfterError("(add --help for the options)")
+    .exitOverride();
+  registerKernels(program);
+  return program;
+}
+
+process.setSourceMapsEnabled(true);
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else if (error instanceof ExitCode) process.exitCode = error.code;
+  else {
+    process.stderr.write(`slm: ${describeError(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+/* Dawn may hold the event loop for a moment after its device is gone; output has been flushed by then. */
+await new Promise<void>((done) => process.stdout.write("", () => done()));
+process.exit();

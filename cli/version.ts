@@ -1,0 +1,12 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { shadersFolder } from "../engine/gpu/index.js";
+
+/** The root of this installation: the folder of package.json. */
+export function packageRoot(): string {
+  return dirname(shadersFolder());
+}
+
+export function version(): string {
+  return (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
+}
