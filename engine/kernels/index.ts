@@ -3,11 +3,21 @@
 import { crossEntropy } from "./cross-entropy.js";
 import type { KernelDefinition } from "./definition.js";
 import { elementwise } from "./elementwise.js";
+import { embedding } from "./embedding.js";
 import { reduce } from "./reduce.js";
 import { rmsNorm } from "./rms-norm.js";
+import { sort } from "./sort.js";
 import { swiglu } from "./swiglu.js";
 
-export const KERNELS: readonly KernelDefinition[] = [reduce, rmsNorm, crossEntropy, swiglu, elementwise];
+export const KERNELS: readonly KernelDefinition[] = [
+  reduce,
+  rmsNorm,
+  crossEntropy,
+  swiglu,
+  elementwise,
+  sort,
+  embedding,
+];
 
 export {
   type CheckResult,
