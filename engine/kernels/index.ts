@@ -1,5 +1,6 @@
 /** Every kernel of the engine, for `slm kernels` and the tests. */
 
+import { adamw } from "./adamw.js";
 import { crossEntropy } from "./cross-entropy.js";
 import type { KernelDefinition } from "./definition.js";
 import { elementwise } from "./elementwise.js";
@@ -17,6 +18,7 @@ export const KERNELS: readonly KernelDefinition[] = [
   elementwise,
   sort,
   embedding,
+  adamw,
 ];
 
 export {
