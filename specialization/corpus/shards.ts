@@ -128,7 +128,8 @@ async function expandGlob(pattern: string, { exclude }: TreeRules): Promise<stri
     for (const entry of await readFolder(folder)) {
       const path = inside === "" ? entry.name : `${inside}/${entry.name}`;
       if (isExcluded(path)) continue;
-      const target = entry.isSymbolicLink() ? await statLink(join(root, path)) : entry;
+      const target = entry.isSymbolicLink() ? await statLink(join(root, path), isMatch(path)) : entry;
+      if (target === undefined) continue;
       if (target.isDirectory()) {
         if (level < depth) await walk(path, level + 1, [...ancestors, real]);
       } else if (isMatch(path)) {
@@ -155,10 +156,13 @@ async function resolveLinks(path: string): Promise<string> {
   }
 }
 
-async function statLink(path: string): Promise<Stats> {
+/** What a link leads to; undefined if it leads nowhere and is not `wanted`, an error if it is. */
+async function statLink(path: string, wanted: boolean): Promise<Stats | undefined> {
   try {
     return await stat(path);
   } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    if (!wanted && ["ENOENT", "ENOTDIR", "ELOOP"].includes(code)) return undefined;
     throw fileError(path, error);
   }
 }
@@ -171,7 +175,7 @@ async function refuseFolderOfShards(folder: string): Promise<void> {
   const ending = /\.(?:jsonl|ndjson|parquet|json)(?:\.(?:gz|zst))?$/i.exec(shards[0].name)?.[0];
   throw new CorpusError({
     file: folder,
-    reason: `is a folder of ${shards.length} shards such as ${shards[0].name}`,
+    reason: `is a folder of shards such as ${shards[0].name}`,
     remedy: `Give the glob "${folder.replace(/\/+$/, "")}/*${ending}", or set the format to "tree" to read each file as one document`,
   });
 }

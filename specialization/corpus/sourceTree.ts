@@ -139,7 +139,7 @@ async function readIgnoreFile(folder: string, name: string): Promise<IgnoreFile>
 function isIgnored(path: string, isFolder: boolean, files: readonly IgnoreFile[]): boolean {
   for (let index = files.length - 1; index >= 0; index--) {
     const inside = relative(files[index].folder, path).split(sep).join("/");
-    if (inside === "" || inside.startsWith("../")) continue;
+    if (inside === "" || inside === ".." || inside.startsWith("../")) continue;
     const verdict = files[index].rules.test(isFolder ? `${inside}/` : inside);
     if (verdict.ignored) return true;
     if (verdict.unignored) return false;
