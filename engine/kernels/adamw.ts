@@ -144,13 +144,16 @@ function problem(
     { first: 0, length: Math.min(length, 64) },
     ...(length > 256 ? [{ first: 256, length: 64 * 20 }] : []),
   ]);
-  const parameters = random.normals(length);
-  const m = random.normals(length, 0.01);
+  /* a lone value may not cancel to nearly nothing, which would be all rounding */
+  const draw = (count: number, deviation = 1) =>
+    random.normals(count, deviation).map((x) => (length === 1 ? Math.abs(x) + deviation : x));
+  const parameters = draw(length);
+  const m = draw(length, 0.01);
   const v = random.normals(length, 0.01).map((x) => x * x + 1e-5);
   let lossScale = options.lossScale;
   const gradients = kinds.map((kind) => {
     const size = (kind === "small" ? 0.5 : 3) / Math.sqrt(length);
-    const g = random.normals(length, size * lossScale);
+    const g = draw(length, size * lossScale);
     if (kind === "infinite" || kind === "nan") {
       g[length - 1] = kind === "nan" ? Number.NaN : Number.NEGATIVE_INFINITY;
       lossScale /= 2;

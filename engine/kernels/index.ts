@@ -7,8 +7,10 @@ import { elementwise } from "./elementwise.js";
 import { embedding } from "./embedding.js";
 import { reduce } from "./reduce.js";
 import { rmsNorm } from "./rms-norm.js";
+import { softmax } from "./softmax.js";
 import { sort } from "./sort.js";
 import { swiglu } from "./swiglu.js";
+import { transpose } from "./transpose.js";
 
 export const KERNELS: readonly KernelDefinition[] = [
   reduce,
@@ -19,6 +21,8 @@ export const KERNELS: readonly KernelDefinition[] = [
   sort,
   embedding,
   adamw,
+  transpose,
+  softmax,
 ];
 
 export {
