@@ -17,15 +17,15 @@ const CACHED_WORDS = 1 << 18;
 /** A byte-level vocabulary in numbers. */
 export interface BytePairModel {
   /** Id of the token of each single byte. */
-  byteIds: ArrayLike<number>;
-  /** Merges in order of rank: ids of the left part, the right part and the whole. */
-  merges: Iterable<readonly [left: number, right: number, whole: number]>;
+  byteIds: Int32Array;
+  /** Merges in order of rank, three ids each: the left part, the right part and the whole. */
+  merges: Int32Array;
 }
 
 export class BytePairEncoder {
   readonly #byteIds: Int32Array;
   readonly #pairs = new PairTable();
-  #wholes = new Int32Array(1 << 12);
+  readonly #wholes: Int32Array;
   readonly #scanner = new WordScanner();
   readonly #cache = new ByteTable();
   #cachedStarts = new Uint32Array(1 << 12);
@@ -36,11 +36,11 @@ export class BytePairEncoder {
   readonly #ranks = new Int32Array(LONG_WORD_BYTES);
 
   constructor({ byteIds, merges }: BytePairModel) {
-    this.#byteIds = Int32Array.from(byteIds);
-    for (const [left, right, whole] of merges) {
-      const rank = this.#pairs.insert(left, right);
-      this.#wholes = grown(this.#wholes, rank + 1);
-      this.#wholes[rank] = whole;
+    this.#byteIds = byteIds;
+    this.#wholes = new Int32Array(merges.length / 3);
+    for (let i = 0; i < merges.length; i += 3) {
+      const rank = this.#pairs.insert(merges[i]!, merges[i + 1]!);
+      this.#wholes[rank] = merges[i + 2]!;
     }
   }
 

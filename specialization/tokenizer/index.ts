@@ -2,6 +2,13 @@
 
 export type { DecodeStream } from "./decodeStream.js";
 export { TokenizerError, TokenShardsError } from "./errors.js";
+export type { DocumentPosition } from "./segment.js";
+export {
+  buildTokenShards,
+  type CorpusDocument,
+  type TokenShardsOptions,
+  tokenShardsFolder,
+} from "./shards.js";
 export {
   type DecodeOptions,
   END_OF_TEXT,
@@ -12,3 +19,5 @@ export {
   type TrainingOptions,
 } from "./tokenizer.js";
 export type { TokenizerContents } from "./tokenizerFile.js";
+export { type EncodedTexts, TokenPool } from "./tokenPool.js";
+export { type TokenDocument, type TokenManifest, TokenShards } from "./tokenShards.js";

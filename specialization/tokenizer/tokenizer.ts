@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { characterBytes, tokenBytes } from "./byteAlphabet.js";
-import { BytePairEncoder } from "./bytePairEncoder.js";
+import { BytePairEncoder, type BytePairModel } from "./bytePairEncoder.js";
 import { ByteDecodeStream, type DecodeStream, WindowDecodeStream } from "./decodeStream.js";
 import { TokenizerError } from "./errors.js";
 import { LibraryEncoder } from "./libraryEncoder.js";
@@ -238,6 +238,13 @@ export class Tokenizer {
     return this.#special.has(id);
   }
 
+  /** The byte pairs by their ids, for encoders in other threads; undefined when the `tokenizers` package encodes. */
+  bytePairModel(): BytePairModel | undefined {
+    return this.#encoder instanceof BytePairEncoder
+      ? numbers(this.#contents.model as BytePairContents)
+      : undefined;
+  }
+
   /** The contents as tokenizer.json holds them. */
   toJSON(): TokenizerContents {
     return structuredClone(this.#contents);
@@ -310,16 +317,15 @@ function unknownId({ model, added_tokens }: TokenizerContents): number | undefin
 }
 
 /** A byte-level model by its ids. */
-function numbers({ vocab, merges }: BytePairContents) {
+function numbers({ vocab, merges }: BytePairContents): BytePairModel {
   const byteIds = new Int32Array(256);
   for (const [character, byte] of characterBytes) byteIds[byte] = vocab[character]!;
-  return {
-    byteIds,
-    merges: merges.map((merge) => {
-      const [left, right] = mergeParts(merge)!;
-      return [vocab[left]!, vocab[right]!, vocab[left + right]!] as const;
-    }),
-  };
+  const ids = new Int32Array(merges.length * 3);
+  for (const [rank, merge] of merges.entries()) {
+    const [left, right] = mergeParts(merge)!;
+    ids.set([vocab[left]!, vocab[right]!, vocab[left + right]!], rank * 3);
+  }
+  return { byteIds, merges: ids };
 }
 
 async function readContents(path: string): Promise<TokenizerContents> {

@@ -77,12 +77,11 @@ export function parseTokenizerFile(text: string, file: string): TokenizerContent
 
 /** Checks parsed contents of a tokenizer.json. Throws TokenizerError; `file` is named in its message. */
 export function checkTokenizerContents(contents: unknown, file: string): TokenizerContents {
-  const fail = (key: string | undefined, value: unknown, problem: string, remedy = REEXPORT): never => {
+  const fail: Fail = (key, value, problem, remedy = REEXPORT) => {
     throw new TokenizerError({ file, ...(key === undefined ? {} : { key }), value, problem, remedy });
   };
   if (!isObject(contents)) {
     fail(undefined, kindOf(contents), "not a tokenizer: a JSON object is expected");
-    throw new Error("unreachable");
   }
   if (!isObject(contents.model)) {
     const hint =
@@ -103,7 +102,7 @@ export function checkTokenizerContents(contents: unknown, file: string): Tokeniz
       fail(key, part, "an object with a type, or null, is expected");
   }
 
-  checkCharsMaps("normalizer", contents.normalizer, fail);
+  for (const key of ["normalizer", "pre_tokenizer", "decoder"]) checkStep(key, contents[key], fail);
 
   // token of each id
   const tokens: string[] = [];
@@ -146,14 +145,13 @@ export function checkTokenizerContents(contents: unknown, file: string): Tokeniz
     }
   }
   if (modelIds.size === 0) fail("model.vocab", model.vocab, "the vocabulary is empty");
-  if (model.type === "BPE") checkMerges(model.merges, modelIds, fail);
+  if (model.type === "BPE") checkMerges(model, modelIds, fail);
 
   const addedTokens = contents.added_tokens ?? [];
   if (!Array.isArray(addedTokens)) fail("added_tokens", kindOf(addedTokens), "a list is expected");
   for (const [i, token] of (addedTokens as unknown[]).entries()) {
     if (!isObject(token) || typeof token.content !== "string" || token.content === "") {
       fail(`added_tokens[${i}]`, token, "an object with content and id is expected");
-      throw new Error("unreachable");
     }
     const known = modelIds.get(token.content);
     if (known !== undefined && known !== token.id)
@@ -196,7 +194,12 @@ export function checkTokenizerContents(contents: unknown, file: string): Tokeniz
 
 type Fail = (key: string | undefined, value: unknown, problem: string, remedy?: string) => never;
 
-function checkMerges(merges: unknown, ids: ReadonlyMap<string, number>, fail: Fail): void {
+function checkMerges(model: Record<string, unknown>, ids: ReadonlyMap<string, number>, fail: Fail): void {
+  const { merges } = model;
+  const prefix = model.continuing_subword_prefix ?? "";
+  if (typeof prefix !== "string") {
+    fail("model.continuing_subword_prefix", prefix, "a text or null is expected");
+  }
   if (!Array.isArray(merges)) fail("model.merges", kindOf(merges), "a list of merges is expected");
   const seen = new Set<string>();
   for (const [i, merge] of (merges as unknown[]).entries()) {
@@ -204,7 +207,9 @@ function checkMerges(merges: unknown, ids: ReadonlyMap<string, number>, fail: Fa
     const parts = mergeParts(merge);
     if (parts === undefined) fail(key, merge, 'a pair such as ["t", "he"] or "t he" is expected');
     const [left, right] = parts as [string, string];
-    for (const token of [left, right, left + right])
+    if (!right.startsWith(prefix))
+      fail(key, right, `the right half of a merge begins with ${JSON.stringify(prefix)} in this model`);
+    for (const token of [left, right, left + right.slice(prefix.length)])
       if (!ids.has(token))
         fail(
           key,
@@ -218,19 +223,41 @@ function checkMerges(merges: unknown, ids: ReadonlyMap<string, number>, fail: Fa
   }
 }
 
-function checkCharsMaps(key: string, normalizer: unknown, fail: Fail): void {
-  if (!isObject(normalizer)) return;
-  if (Array.isArray(normalizer.normalizers))
-    for (const [i, each] of normalizer.normalizers.entries())
-      checkCharsMaps(`${key}.normalizers[${i}]`, each, fail);
-  if (normalizer.type !== "Precompiled") return;
-  const map = normalizer.precompiled_charsmap;
-  const problem =
-    typeof map === "string" && /^[A-Za-z0-9+/]+={0,2}$/.test(map)
-      ? charsMapProblem(Buffer.from(map, "base64"))
-      : "it is not base64";
-  if (problem !== undefined)
-    fail(`${key}.precompiled_charsmap`, map, `the normalization map is broken: ${problem}`);
+/**
+ * Checks the steps of a normalizer, pre-tokenizer or decoder for what makes the `tokenizers` package abort the process instead of
+ * reporting an error (0.23): a broken normalization map, a pattern that matches nothing at all, a length of zero.
+ */
+function checkStep(key: string, step: unknown, fail: Fail): void {
+  if (!isObject(step)) return;
+  for (const list of ["normalizers", "pretokenizers", "decoders"])
+    if (Array.isArray(step[list]))
+      for (const [i, each] of (step[list] as unknown[]).entries())
+        checkStep(`${key}.${list}[${i}]`, each, fail);
+  if (step.type === "Precompiled") {
+    const map = step.precompiled_charsmap;
+    const problem =
+      typeof map === "string" && /^[A-Za-z0-9+/]+={0,2}$/.test(map)
+        ? charsMapProblem(Buffer.from(map, "base64"))
+        : "it is not base64";
+    if (problem !== undefined)
+      fail(`${key}.precompiled_charsmap`, map, `the normalization map is broken: ${problem}`);
+  }
+  if (step.type === "Prepend" && step.prepend === "")
+    fail(`${key}.prepend`, "", "there is nothing to prepend");
+  if (step.type === "FixedLength" && step.length === 0) fail(`${key}.length`, 0, "pieces of no length");
+  if (isObject(step.pattern) && (step.pattern.String === "" || matchesEmpty(step.pattern.Regex)))
+    fail(`${key}.pattern`, step.pattern, "the pattern matches the empty text");
+}
+
+/** Whether a regular expression matches nothing at all; false where JavaScript cannot read it. */
+function matchesEmpty(pattern: unknown): boolean {
+  if (typeof pattern !== "string") return false;
+  try {
+    return new RegExp(pattern, "u").test("");
+  } catch {
+    // another dialect: its own parser judges it
+    return false;
+  }
 }
 
 /** Both halves of a merge in either notation (`"a b"`, `["a", "b"]`); undefined when it is neither. */

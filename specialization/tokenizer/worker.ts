@@ -1,0 +1,12 @@
+// A thread of TokenPool: encodes the batches it is sent and gives the memory of the tokens away with the answer.
+
+import { parentPort, workerData } from "node:worker_threads";
+import { BytePairEncoder, type BytePairModel } from "./bytePairEncoder.js";
+
+const encoder = new BytePairEncoder(workerData as BytePairModel);
+const port = parentPort!;
+
+port.on("message", (texts: readonly string[]) => {
+  const encoded = encoder.encodeAll(texts);
+  port.postMessage(encoded, [encoded.tokens.buffer, encoded.lengths.buffer] as ArrayBuffer[]);
+});
