@@ -77,10 +77,14 @@ function isOnPath(program) {
   return (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, program)));
 }
 
-async function install({ recipe, escalate }, { sources }) {
+/** Carries out a plan whose action is "install". Throws SetupError when apt does not install. */
+export async function install({ recipe, escalate }, { sources }) {
   // The folder is apt's to read, also when it drops its privileges for downloads.
   const folder = recipe.backports ? mkdtempSync(join(tmpdir(), "slm-forge-apt-")) : undefined;
   const asRoot = (words) => runAsRoot(escalate, words);
+  // On Ctrl-C nothing awaits any more: what this user may remove goes at once.
+  const abandon = () => folder && escalate.length === 0 && rmSync(folder, { recursive: true, force: true });
+  process.once("exit", abandon);
   try {
     if (folder) {
       chmodSync(folder, 0o755);
@@ -102,6 +106,7 @@ async function install({ recipe, escalate }, { sources }) {
       );
     }
   } finally {
+    process.off("exit", abandon);
     if (folder) await removeFolder(folder, asRoot);
   }
 }
@@ -115,13 +120,7 @@ async function removeFolder(folder, asRoot) {
 
 function runAsRoot(escalate, words) {
   const command = [...escalate, "env", "DEBIAN_FRONTEND=noninteractive", ...words];
-  say(
-    shellQuoted(
-      command.filter(
-        (word, index) => index < escalate.length || !["env", "DEBIAN_FRONTEND=noninteractive"].includes(word),
-      ),
-    ),
-  );
+  say(shellQuoted(command));
   // Only a sudo that may ask for a password gets the terminal.
   const stdin = escalate.length === 1 ? "inherit" : "ignore";
   return runCommand(command[0], command.slice(1), { stdin });

@@ -68,7 +68,9 @@ export function diagnose(
   const unsupported = diagnoseCLibrary(facts);
   if (unsupported) return [unsupported];
   const signs = gpuSigns(facts);
-  const found = [...diagnoseLoader(facts), ...diagnoseOverride(facts)];
+  const found = diagnoseLoader(facts);
+  // Where a software adapter is all there could be, naming its driver is a choice, not a fault.
+  if (adapters.length === 0 || signs.length > 0) found.push(...diagnoseOverride(facts));
   for (const vendor of new Set(signs.map((sign) => sign.vendor))) {
     const own = signs.filter((sign) => sign.vendor === vendor);
     if (vendor === "NVIDIA") found.push(...diagnoseNvidia(facts, own));
