@@ -5,6 +5,7 @@ import { crossEntropy } from "./cross-entropy.js";
 import type { KernelDefinition } from "./definition.js";
 import { elementwise } from "./elementwise.js";
 import { embedding } from "./embedding.js";
+import { projectWeights } from "./project-weights.js";
 import { reduce } from "./reduce.js";
 import { rmsNorm } from "./rms-norm.js";
 import { softmax } from "./softmax.js";
@@ -23,6 +24,7 @@ export const KERNELS: readonly KernelDefinition[] = [
   adamw,
   transpose,
   softmax,
+  projectWeights,
 ];
 
 export {
