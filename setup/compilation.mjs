@@ -12,14 +12,17 @@ const stampPath = (root) => join(root, "dist", ".compiled");
 /** TypeScript sources under the folders that tsconfig.json includes, as sorted paths relative to `root`. */
 export function typescriptSources(root) {
   const { include } = JSON.parse(readFileSync(join(root, "tsconfig.json"), "utf8"));
-  return include
-    .filter((folder) => existsSync(join(root, folder)))
-    .flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true })
-        .filter((name) => /\.[mc]?ts$/.test(name))
-        .map((name) => `${folder}/${name.replaceAll("\\", "/")}`),
-    )
-    .sort();
+  return include.flatMap((folder) => sourcesBelow(root, folder)).sort();
+}
+
+/** Like tsc, leaves node_modules out: a folder below may have packages of its own. */
+function sourcesBelow(root, folder) {
+  if (!existsSync(join(root, folder))) return [];
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : sourcesBelow(root, path);
+    return /\.[mc]?ts$/.test(entry.name) ? [path] : [];
+  });
 }
 
 /** SHA-256 over the compiler's options, the packages and every source. */

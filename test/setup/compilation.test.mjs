@@ -18,6 +18,8 @@ beforeEach(() => {
   writeFileSync(join(root, "engine/gpu/a.ts"), "export const a = 1;\n");
   writeFileSync(join(root, "engine/b.d.ts"), "export declare const b: number;\n");
   writeFileSync(join(root, "engine/note.md"), "not a source\n");
+  mkdirSync(join(root, "engine/node_modules/package"), { recursive: true });
+  writeFileSync(join(root, "engine/node_modules/package/index.d.ts"), "export {};\n");
   writeFileSync(join(root, "dist/engine/gpu/a.js"), "export const a = 1;\n");
   writeFileSync(join(root, "dist/.compiled"), sourceHash(root));
 });
