@@ -57,6 +57,11 @@ function map(x: Tensor, op: UnaryOp, value = 0, output?: Real): Tensor {
   return x.graph.apply(unary, [x], { op, value, output: output ?? x.real })[0];
 }
 
+/** dy · f'(x), as an operation of its own. */
+export function mapGradient(op: UnaryOp, x: Tensor, dy: Tensor): Tensor {
+  return x.graph.apply(unaryBackward, [x, dy], { op, value: 0, output: x.real })[0];
+}
+
 export const negate = (x: Tensor): Tensor => map(x, "negate");
 export const relu = (x: Tensor): Tensor => map(x, "relu");
 /** The tanh form (Hendrycks & Gimpel 2016). */

@@ -1,0 +1,219 @@
+/**
+ * A training step as two replayed plans: forward and backward of a micro-batch, and the update. Gradient accumulation
+ * is the first plan run several times. Loss scaling, clipping and skipping happen on the device.
+ */
+import { type Gpu, GpuBuffer, type HostArray, Plan, type PlanCall, type StepTime } from "../gpu/index.js";
+import { type CompileRequest, compile, type Program } from "../graph/compile.js";
+import { Executable, type MemoryPlan, memoryOf } from "../graph/executable.js";
+import { gradients } from "../graph/gradients.js";
+import type { Graph, Tensor } from "../graph/tensor.js";
+import { adamwPrepare, adamwUpdate, gradientSquares } from "../kernels/adamw.js";
+import { targetOf, type Target } from "../kernels/index.js";
+import { sumParts } from "../kernels/reduce.js";
+import {
+  ADAMW_OFFSET,
+  ADAMW_STATE_LENGTH,
+  type AdamWOptions,
+  type AdamWState,
+  DECAY_BLOCK,
+  decayMask,
+  initialAdamWState,
+  readAdamWState,
+} from "./adamw-state.js";
+import { type ParameterLayout, layoutParameters, ParameterStore, storeBytes } from "./parameters.js";
+
+export interface TrainingRequest {
+  /** One f32 value. */
+  readonly loss: Tensor;
+  /** Other tensors to read after a micro-batch, by name. */
+  readonly results?: Readonly<Record<string, Tensor>>;
+  readonly optimizer?: Partial<AdamWOptions>;
+  /** Whether several micro-batches are added up before an update. */
+  readonly accumulate?: boolean;
+}
+
+/** Everything known before the first allocation. */
+export interface TrainingProgram {
+  readonly program: Program;
+  readonly layout: ParameterLayout;
+  readonly request: TrainingRequest;
+  readonly memory: TrainingMemory;
+}
+
+export interface TrainingMemory {
+  /** Parameters, gradients, moments, and the f16 copy. */
+  readonly parameters: number;
+  readonly graph: MemoryPlan;
+  readonly optimizer: number;
+  readonly total: number;
+}
+
+const SEED = "gradient seed";
+
+/** Adds the backward pass to the graph and compiles both; allocates nothing. */
+export async function compileTraining(target: Target, uniformAlignment: number, graph: Graph, request: TrainingRequest): Promise<TrainingProgram> {
+  const parameters = [...graph.parameters.values()];
+  const seed = graph.inputs.get(SEED) ?? graph.input(SEED, [1]);
+  const found = graph.scope("backward", () => gradients(request.loss, parameters.map((p) => p.tensor), seed));
+  const byName = new Map<string, Tensor>();
+  for (const [i, { spec }] of parameters.entries()) {
+    const gradient = found[i];
+    if (!gradient) throw new Error(`The loss does not depend on the parameter "${spec.name}"; remove it from the graph.`);
+    byName.set(spec.name, gradient);
+  }
+  const compileRequest: CompileRequest = {
+    results: { loss: request.loss, ...request.results },
+    gradients: byName,
+    accumulate: request.accumulate,
+  };
+  const program = await compile(graph, target, compileRequest);
+  const layout = layoutParameters(parameters.map((p) => p.spec), target.maxBindingBytes);
+  const graphMemory = memoryOf(program, uniformAlignment);
+  const optimizer = optimizerBytes(layout, uniformAlignment);
+  const bytes = storeBytes(layout, true);
+  const memory = { parameters: bytes, graph: graphMemory, optimizer, total: bytes + graphMemory.total + optimizer };
+  return { program, layout, request, memory };
+}
+
+function optimizerBytes(layout: ParameterLayout, uniformAlignment: number): number {
+  const bytes = (elements: number) => GpuBuffer.byteLength("f32", elements);
+  const masks = layout.segments.reduce((sum, n) => sum + bytes(maskWords(n)), 0);
+  const partial = bytes(sumParts(Math.max(...layout.segments)).count);
+  const dispatchesWithUniforms = layout.segments.length * 3;
+  return bytes(ADAMW_STATE_LENGTH) + bytes(1) + masks + partial + dispatchesWithUniforms * Math.max(256, uniformAlignment);
+}
+
+function maskWords(values: number): number {
+  return Math.max(1, Math.ceil(values / DECAY_BLOCK / 32));
+}
+
+export class TrainingStep {
+  private constructor(
+    readonly gpu: Gpu,
+    readonly parameters: ParameterStore,
+    readonly memory: TrainingMemory,
+    readonly executable: Executable,
+    readonly update: Plan,
+    readonly state: GpuBuffer,
+    readonly accumulate: boolean,
+    readonly owned: readonly GpuBuffer[],
+  ) {}
+
+  /** Compiles, allocates, and draws the parameters from `seed`. */
+  static async create(gpu: Gpu, graph: Graph, request: TrainingRequest, options: { seed?: number } = {}): Promise<TrainingStep> {
+    const alignment = gpu.device.limits.minUniformBufferOffsetAlignment;
+    const compiled = await compileTraining(targetOf(gpu), alignment, graph, request);
+    const step = await TrainingStep.fromProgram(gpu, compiled);
+    step.parameters.initialize(options.seed ?? 0);
+    return step;
+  }
+
+  static async fromProgram(gpu: Gpu, { program, request, memory }: TrainingProgram): Promise<TrainingStep> {
+    const specs = [...program.graph.parameters.values()].map((p) => p.spec);
+    const parameters = await ParameterStore.create(gpu, specs, { training: true });
+    const executable = await Executable.fromProgram(gpu, program, { label: "training step", parameters });
+    const { layout } = parameters;
+    const target = targetOf(gpu);
+    const state = await gpu.createBuffer("optimizer state", "f32", ADAMW_STATE_LENGTH);
+    const squares = await gpu.createBuffer("squared gradient norm", "f32", 1);
+    const partial = await gpu.createBuffer("partial squares", "f32", sumParts(Math.max(...layout.segments)).count);
+    const calls: PlanCall[] = [];
+    const whole = (buffer: GpuBuffer) => ({ buffer, dtype: buffer.dtype, offset: 0, elements: buffer.elements });
+    for (const [i, length] of layout.segments.entries()) {
+      const b = { gradients: whole(parameters.gradients[i]), partial: whole(partial), squares: whole(squares) };
+      calls.push(...gradientSquares({ length, accumulate: i > 0 }, b));
+    }
+    const seed = whole(executable.inputs.get(SEED)!);
+    calls.push(adamwPrepare({ state: whole(state), squares: whole(squares), seed }));
+    const masks: GpuBuffer[] = [];
+    for (const [i, length] of layout.segments.entries()) {
+      const decayed = await gpu.createBuffer(`decay mask ${i}`, "u32", maskWords(length));
+      const ranges = [...layout.places.values()].filter((p) => p.segment === i && p.spec.decay);
+      decayed.write(decayMask(length, ranges.map((p) => ({ first: p.offset, length: p.elements }))));
+      masks.push(decayed);
+      const { first: m, second: v } = parameters.moments[i];
+      calls.push(
+        adamwUpdate(target, { first: 0, length }, {
+          state: whole(state),
+          gradients: whole(parameters.gradients[i]),
+          decayed: whole(decayed),
+          parameters: whole(parameters.values[i]),
+          m: whole(m),
+          v: whole(v),
+          half: parameters.half[i] && whole(parameters.half[i]),
+        }),
+      );
+    }
+    const update = await Plan.record(gpu, "optimizer update", calls);
+    const owned = [state, squares, partial, ...masks];
+    const step = new TrainingStep(gpu, parameters, memory, executable, update, state, request.accumulate ?? false, owned);
+    step.writeState(initialAdamWState(request.optimizer));
+    return step;
+  }
+
+  /** Queues values for an input of the next micro-batch. */
+  write(input: string, data: HostArray): void {
+    this.executable.write(input, data);
+  }
+
+  set learningRate(value: number) {
+    this.state.write(Float32Array.of(value), ADAMW_OFFSET.learningRate);
+  }
+
+  /** Begins an update of several micro-batches: gradients start from zero. */
+  begin(): void {
+    if (!this.accumulate) return;
+    const encoder = this.gpu.device.createCommandEncoder({ label: "zero gradients" });
+    for (const buffer of this.parameters.gradients) encoder.clearBuffer(buffer.raw);
+    this.gpu.submit(encoder.finish(), "zeroing gradients");
+  }
+
+  /** Queues forward and backward of the inputs written last. */
+  microStep(): void {
+    this.executable.run();
+  }
+
+  /** Queues the update from the gradients gathered so far. */
+  finish(): void {
+    this.update.run();
+  }
+
+  /** Queues a whole step of one micro-batch. */
+  run(): void {
+    this.begin();
+    this.microStep();
+    this.finish();
+  }
+
+  /** Loss of the last micro-batch; waits for it. */
+  async loss(): Promise<number> {
+    return (await this.executable.read("loss"))[0];
+  }
+
+  async readState(): Promise<AdamWState> {
+    return readAdamWState(await this.state.read());
+  }
+
+  /** Restores the optimiser's scalars, the loss scale of the next backward pass among them. */
+  writeState(values: Float32Array): void {
+    this.state.write(values);
+    this.executable.inputs.get(SEED)!.write(Float32Array.of(values[ADAMW_OFFSET.lossScale]));
+  }
+
+  /** One step with GPU timestamps around every dispatch. @throws UnsupportedError */
+  async profile(): Promise<StepTime[]> {
+    this.begin();
+    return [...(await this.executable.plan.profile()), ...(await this.update.profile())];
+  }
+
+  get flops(): number {
+    return this.executable.plan.flops + this.update.flops;
+  }
+
+  dispose(): void {
+    this.executable.dispose();
+    this.update.dispose();
+    this.parameters.dispose();
+    for (const buffer of this.owned) buffer.destroy();
+  }
+}
