@@ -5,6 +5,9 @@ import { crossEntropy } from "./cross-entropy.js";
 import type { KernelDefinition } from "./definition.js";
 import { elementwise } from "./elementwise.js";
 import { embedding } from "./embedding.js";
+import { kmeansAssign } from "./kmeans-assign.js";
+import { kmeansSeed } from "./kmeans-seed.js";
+import { kmeansUpdate } from "./kmeans-update.js";
 import { projectWeights } from "./project-weights.js";
 import { reduce } from "./reduce.js";
 import { rmsNorm } from "./rms-norm.js";
@@ -25,6 +28,9 @@ export const KERNELS: readonly KernelDefinition[] = [
   transpose,
   softmax,
   projectWeights,
+  kmeansAssign,
+  kmeansUpdate,
+  kmeansSeed,
 ];
 
 export {

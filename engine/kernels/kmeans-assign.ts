@@ -108,8 +108,7 @@ export function prepareCentroids<B>(
   const real = tile.variant === "tensor" ? "f16" : "f32";
   const shape = { rows, columns, targetRows };
   const calls = [rowNorms(target, real, shape, { source: b.centroids, norms: b.norms })];
-  if (b.panel !== undefined)
-    calls.push(panelRows(target, shape, { source: b.centroids, panel: b.panel }));
+  if (b.panel !== undefined) calls.push(panelRows(target, shape, { source: b.centroids, panel: b.panel }));
   if (b.halfCentroids !== undefined) {
     const stride = halfStride(columns);
     calls.push(
@@ -154,7 +153,8 @@ export function nearestCentroids<B>(
       params: { points, clusters, stride: halfStride(dimensions), blocks },
     };
   }
-  const operand: Record<string, B> = tile.variant === "cpu" ? { panel: b.panel! } : { centroids: b.centroids };
+  const operand: Record<string, B> =
+    tile.variant === "cpu" ? { panel: b.panel! } : { centroids: b.centroids };
   return {
     ...common,
     kernel,
@@ -292,7 +292,13 @@ function problem(
       distances(
         target,
         { ...shape, keep: false },
-        { x: "x", centroids: "centroids", nearest: "nearest", assignment: "assignment", distance: "distance" },
+        {
+          x: "x",
+          centroids: "centroids",
+          nearest: "nearest",
+          assignment: "assignment",
+          distance: "distance",
+        },
       ),
     ],
     expected() {
@@ -302,7 +308,8 @@ function problem(
         distance[i] = Number.POSITIVE_INFINITY;
         for (let j = 0; j < clusters; j++) {
           let sum = 0;
-          for (let k = 0; k < dimensions; k++) sum += (x[i * dimensions + k] - centroids[j * dimensions + k]) ** 2;
+          for (let k = 0; k < dimensions; k++)
+            sum += (x[i * dimensions + k] - centroids[j * dimensions + k]) ** 2;
           if (sum < distance[i]) {
             distance[i] = sum;
             assignment[i] = j;

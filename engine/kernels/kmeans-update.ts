@@ -124,7 +124,9 @@ function problem(
     const j = random.integer(3) === 0 ? random.integer(clusters) : clusters - 1;
     return clusters > 2 && j === clusters >> 1 ? 0 : j;
   });
-  const order = Uint32Array.from(Array.from(assigned.keys()).sort((a, b) => assigned[a] - assigned[b] || a - b));
+  const order = Uint32Array.from(
+    Array.from(assigned.keys()).sort((a, b) => assigned[a] - assigned[b] || a - b),
+  );
   const offset = new Uint32Array(clusters + 1);
   for (const j of assigned) offset[j + 1]++;
   for (let j = 0; j < clusters; j++) offset[j + 1] += offset[j];

@@ -1,0 +1,87 @@
+// Nearest centroid of every point, shaped for CPU drivers: argmin_j ‖c_j‖² − 2 x·c_j, with no N×K matrix.
+//
+// Shapes: x is points × 4·vectors; panel is groups of 8 centroids, [group, k, lane] vectors of 4 dimensions
+// (kmeans-prepare.wgsl `panels`); norms is ‖c‖², 3e38 for padding; nearest is points.
+// Picture: an invocation holds POINTS × GROUPS dot products. Its points are the same for the whole subgroup, so
+// their loads are uniform; its centroids are lane + 8t, so theirs are contiguous. The running minimum stays in
+// registers, and the 8 lanes meet once per point, after the last centroid.
+// The dot product runs over the dimensions in ascending order by fma, so every tile shape gives the same bits.
+// Ties go to the lowest centroid. Idea: flash-kmeans (arXiv 2603.09229), with centroids across SIMD lanes.
+
+const POINTS: u32 = 8;
+const GROUPS: u32 = 4;
+const LANES: u32 = 8;
+
+struct Params {
+  points: u32,
+  clusters: u32,
+  vectors: u32,
+  blocks: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> panel: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> norms: array<f32>;
+@group(0) @binding(4) var<storage, read_write> nearest: array<u32>;
+
+var<workgroup> lane_score: array<f32, POINTS * LANES>;
+var<workgroup> lane_cluster: array<u32, POINTS * LANES>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+  let first = (group.x + group.y * groups.x) * POINTS;
+  if (first >= params.points) { return; }
+  var start: array<u32, POINTS>;
+  var best: array<f32, POINTS>;
+  var cluster: array<u32, POINTS>;
+  for (var i = 0u; i < POINTS; i++) {
+    start[i] = min(first + i, params.points - 1u) * params.vectors;
+    best[i] = 3.4e38;
+    cluster[i] = 0u;
+  }
+  for (var block = 0u; block < params.blocks; block++) {
+    // Set explicitly: through Dawn 0.6.2 a bare declaration in a loop keeps the sums of the turn before.
+    var dot = array<array<f32, GROUPS>, POINTS>();
+    for (var k = 0u; k < params.vectors; k++) {
+      var points: array<vec4<f32>, POINTS>;
+      for (var i = 0u; i < POINTS; i++) { points[i] = x[start[i] + k]; }
+      for (var t = 0u; t < GROUPS; t++) {
+        let c = panel[((block * GROUPS + t) * params.vectors + k) * LANES + lane];
+        for (var i = 0u; i < POINTS; i++) { dot[i][t] = fma(points[i].x, c.x, dot[i][t]); }
+        for (var i = 0u; i < POINTS; i++) { dot[i][t] = fma(points[i].y, c.y, dot[i][t]); }
+        for (var i = 0u; i < POINTS; i++) { dot[i][t] = fma(points[i].z, c.z, dot[i][t]); }
+        for (var i = 0u; i < POINTS; i++) { dot[i][t] = fma(points[i].w, c.w, dot[i][t]); }
+      }
+    }
+    for (var t = 0u; t < GROUPS; t++) {
+      let j = (block * GROUPS + t) * LANES + lane;
+      let norm = norms[j];
+      for (var i = 0u; i < POINTS; i++) {
+        let score = fma(-2.0, dot[i][t], norm);
+        let closer = score < best[i];
+        best[i] = select(best[i], score, closer);
+        cluster[i] = select(cluster[i], j, closer);
+      }
+    }
+  }
+  for (var i = 0u; i < POINTS; i++) {
+    lane_score[i * LANES + lane] = best[i];
+    lane_cluster[i * LANES + lane] = cluster[i];
+  }
+  workgroupBarrier();
+  for (var i = lane; i < POINTS && first + i < params.points; i += LANES) {
+    var score = lane_score[i * LANES];
+    var winner = lane_cluster[i * LANES];
+    for (var other = 1u; other < LANES; other++) {
+      let s = lane_score[i * LANES + other];
+      let j = lane_cluster[i * LANES + other];
+      if (s < score || (s == score && j < winner)) {
+        score = s;
+        winner = j;
+      }
+    }
+    nearest[first + i] = winner;
+  }
+}

@@ -1,0 +1,67 @@
+// Squared distance of every point to its centroid, from the differences: exact where ‖c‖² − 2 x·c has cancelled.
+//
+//   distance[i] = Σ_k (x[i,k] − c[a,k])²,  a = nearest[i]
+//
+// With KEEP the assignment of the pass before stays wherever it is strictly closer than `nearest`, so that rounding
+// in the search (f16 above all) can never raise the objective.
+// Shapes: x is points × dimensions, centroids clusters × dimensions; nearest, assignment and distance are points.
+// Picture: LANES invocations share a point and stride over its dimensions; their partial sums are added in order.
+
+const WORKGROUP: u32 = 64;
+const LANES: u32 = 8;
+const KEEP: bool = false;
+const POINTS: u32 = WORKGROUP / LANES;
+
+struct Params {
+  points: u32,
+  dimensions: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> centroids: array<f32>;
+@group(0) @binding(3) var<storage, read> nearest: array<u32>;
+@group(0) @binding(4) var<storage, read_write> assignment: array<u32>;
+@group(0) @binding(5) var<storage, read_write> distance: array<f32>;
+
+var<workgroup> partial: array<f32, WORKGROUP>;
+var<workgroup> partial_before: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+  let point = (group.x + group.y * groups.x) * POINTS + lane / LANES;
+  // Invocations past the end repeat the last point, so that barriers stay uniform.
+  let row = min(point, params.points - 1u);
+  let found = nearest[row];
+  var before = found;
+  if (KEEP) { before = assignment[row]; }
+  var sum = 0.0;
+  var sum_before = 0.0;
+  for (var k = lane % LANES; k < params.dimensions; k += LANES) {
+    let value = x[row * params.dimensions + k];
+    let difference = value - centroids[found * params.dimensions + k];
+    sum = fma(difference, difference, sum);
+    if (KEEP) {
+      let old = value - centroids[before * params.dimensions + k];
+      sum_before = fma(old, old, sum_before);
+    }
+  }
+  partial[lane] = sum;
+  if (KEEP) { partial_before[lane] = sum_before; }
+  workgroupBarrier();
+  if (lane % LANES == 0u && point < params.points) {
+    var total = 0.0;
+    var total_before = 0.0;
+    for (var i = 0u; i < LANES; i++) {
+      total += partial[lane + i];
+      if (KEEP) { total_before += partial_before[lane + i]; }
+    }
+    if (KEEP && total_before < total) {
+      distance[point] = total_before;
+    } else {
+      assignment[point] = found;
+      distance[point] = total;
+    }
+  }
+}

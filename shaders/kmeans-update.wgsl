@@ -1,0 +1,111 @@
+// Centroids as means of their points, in a fixed order: no float atomics, the same bits on every run.
+//
+// The points come sorted by cluster (sort.wgsl, stably), so each cluster is a contiguous segment of the sorted list;
+// offset[j] is where cluster j begins and offset[clusters] = points.
+//   partial     part[s, :] = Σ of up to CHUNK points of one segment, in sorted order
+//   accumulate  sums[j, :] += Σ of the parts of segment j, in order; counts[j] += its points
+//   finish      centroids[j, :] = sums[j, :] / counts[j], scaled to unit length with SPHERICAL; empty ones stay
+//
+// Shapes: order is points; x is points × dimensions; offset is clusters + 1; sums and
+// centroids are clusters × dimensions; part is (⌊points / CHUNK⌋ + clusters) × dimensions.
+// Picture: chunk i of cluster j has slot ⌊offset[j] / CHUNK⌋ + j + i. Slots of different clusters never meet
+// (⌈n/C⌉ ≤ ⌊(o+n)/C⌋ − ⌊o/C⌋ + 1), so no scan is needed, and a huge cluster is as parallel as many small ones.
+// One workgroup a slot (or a cluster), its invocations over the dimensions.
+
+const WORKGROUP: u32 = 64;
+const CHUNK: u32 = 256;
+const SPHERICAL: bool = false;
+
+struct Params {
+  points: u32,
+  clusters: u32,
+  dimensions: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> order: array<u32>;
+@group(0) @binding(2) var<storage, read> offset: array<u32>;
+@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(4) var<storage, read_write> part: array<f32>;
+@group(0) @binding(5) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(6) var<storage, read_write> counts: array<u32>;
+@group(0) @binding(7) var<storage, read_write> centroids: array<f32>;
+
+var<workgroup> lanes: array<f32, WORKGROUP>;
+
+// The last cluster whose first slot is not beyond this one.
+fn cluster_of(slot: u32) -> u32 {
+  var low = 0u;
+  var high = params.clusters;
+  while (high - low > 1u) {
+    let middle = (low + high) / 2u;
+    if (offset[middle] / CHUNK + middle <= slot) { low = middle; } else { high = middle; }
+  }
+  return low;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_index) lane: u32) {
+  let slot = group.x + group.y * groups.x;
+  if (slot >= params.points / CHUNK + params.clusters) { return; }
+  let cluster = cluster_of(slot);
+  let start = offset[cluster];
+  let end = offset[cluster + 1u];
+  let first = start + (slot - start / CHUNK - cluster) * CHUNK;
+  if (first >= end) { return; }
+  let last = min(first + CHUNK, end);
+  for (var c = lane; c < params.dimensions; c += WORKGROUP) {
+    var sum = 0.0;
+    for (var at = first; at < last; at++) { sum += x[order[at] * params.dimensions + c]; }
+    part[slot * params.dimensions + c] = sum;
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn accumulate(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+              @builtin(local_invocation_index) lane: u32) {
+  let cluster = group.x + group.y * groups.x;
+  if (cluster >= params.clusters) { return; }
+  let start = offset[cluster];
+  let count = offset[cluster + 1u] - start;
+  let first = start / CHUNK + cluster;
+  let slots = (count + CHUNK - 1u) / CHUNK;
+  for (var c = lane; c < params.dimensions; c += WORKGROUP) {
+    var sum = sums[cluster * params.dimensions + c];
+    for (var s = 0u; s < slots; s++) { sum += part[(first + s) * params.dimensions + c]; }
+    sums[cluster * params.dimensions + c] = sum;
+  }
+  if (lane == 0u) { counts[cluster] += count; }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+          @builtin(local_invocation_index) lane: u32) {
+  let cluster = group.x + group.y * groups.x;
+  if (cluster >= params.clusters) { return; }
+  let start = cluster * params.dimensions;
+  let count = f32(counts[cluster]);
+  var scale = 0.0;
+  if (SPHERICAL) {
+    var squares = 0.0;
+    for (var c = lane; c < params.dimensions; c += WORKGROUP) {
+      let value = sums[start + c];
+      squares = fma(value, value, squares);
+    }
+    lanes[lane] = squares;
+    workgroupBarrier();
+    for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
+      if (lane < stride) { lanes[lane] += lanes[lane + stride]; }
+      workgroupBarrier();
+    }
+    // Points that cancel out have no direction: the centroid stays where it was.
+    scale = sqrt(lanes[0]);
+  } else {
+    scale = count;
+  }
+  if (count == 0.0 || scale == 0.0) { return; }
+  for (var c = lane; c < params.dimensions; c += WORKGROUP) {
+    centroids[start + c] = sums[start + c] / scale;
+  }
+}
