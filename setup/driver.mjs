@@ -26,15 +26,18 @@ export async function ensureAdapter(root, allowSoftware) {
   await install(first.plan, first.findings);
   const second = await decide(root, allowSoftware);
   if (second.plan.action === "ready") return second.plan.say;
-  // Installing again would do the same: what is left is the diagnosis.
-  const rest = second.findings.problems.map(({ problem, remedy }) => `${problem}\n  -> ${remedy}`);
-  throw new SetupError(
-    second.plan.action === "stop"
-      ? explained(second)
-      : ["the driver is installed, and still Dawn finds no adapter.", second.failure, ...rest]
-          .filter(Boolean)
-          .join("\n"),
-  );
+  throw new SetupError(second.plan.action === "stop" ? explained(second) : stillWithout(second));
+}
+
+/** Installing again would do the same: what is left is Dawn's complaint and the diagnosis. */
+function stillWithout({ findings, failure }) {
+  const rest = findings.problems.map(({ code, problem, remedy }) => {
+    const newer = `add the suite ${findings.distribution.codename}-updates to this system's apt sources, which hold no newer one, and run the same command again`;
+    return `${problem}\n  -> ${code === "old-lavapipe" ? newer : remedy}`;
+  });
+  return ["the driver is installed, and still Dawn finds no adapter.", failure, ...rest]
+    .filter(Boolean)
+    .join("\n");
 }
 
 function explained({ plan, failure }) {
