@@ -5,8 +5,9 @@
 import type { Document, Position } from "./document.js";
 import type { DuplicateIndex } from "./duplicates.js";
 import { CorpusError, ResumeError } from "./errors.js";
-import { type ReadingRules, readJsonLines } from "./jsonl.js";
+import { readJsonLines } from "./jsonl.js";
 import { readParquet } from "./parquet.js";
+import type { ReadingRules } from "./records.js";
 import { BadRecords, type CorpusReport, emptyReport, type OnBadRecord } from "./report.js";
 import { type CorpusFormat, listShards, type Shard } from "./shards.js";
 import { readText, readWholeFile, type TextSeparator } from "./text.js";
@@ -164,7 +165,7 @@ class ShardedCorpus implements Corpus {
         else if (typeof document === "object") yield { ...document, id: shard.insideTree };
       }
     } catch (error) {
-      if (!(error instanceof CorpusError) || error instanceof ResumeError) throw error;
+      if (!(error instanceof CorpusError) || error.fatal) throw error;
       // A file that breaks off: under `skip` what came before it stays, and the next file follows.
       bad.reject(error);
     }

@@ -15,6 +15,8 @@ export interface CorpusErrorDetails {
   readonly reason: string;
   readonly remedy: string;
   readonly cause?: unknown;
+  /** Not a matter of one record: stops the reading even where bad records are skipped. */
+  readonly fatal?: boolean;
 }
 
 /** A corpus that cannot be read as asked; `message` is made from the fields and is fit to show to a user. */
@@ -25,6 +27,7 @@ export class CorpusError extends Error {
   readonly row: number | undefined;
   readonly reason: string;
   readonly remedy: string;
+  readonly fatal: boolean;
 
   constructor(details: CorpusErrorDetails) {
     super(describe(details), details.cause === undefined ? undefined : { cause: details.cause });
@@ -35,13 +38,14 @@ export class CorpusError extends Error {
     this.row = details.row;
     this.reason = details.reason;
     this.remedy = details.remedy;
+    this.fatal = details.fatal ?? false;
   }
 }
 
-/** A position that no longer fits its file; never skipped, because the rest would not be what was asked for. */
+/** A position that no longer fits its file; fatal, because the rest would not be what was asked for. */
 export class ResumeError extends CorpusError {
   constructor(details: Omit<CorpusErrorDetails, "remedy">) {
-    super({ ...details, remedy: "Start again from the beginning of the corpus" });
+    super({ ...details, fatal: true, remedy: "Start again from the beginning of the corpus" });
     this.name = "ResumeError";
   }
 }

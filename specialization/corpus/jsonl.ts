@@ -2,24 +2,18 @@
  * JSON Lines: one object a line (https://jsonlines.org), also as C4 publishes it (*.json.gz). A byte order
  * mark, CRLF line ends and blank lines are accepted.
  */
+import { getHeapStatistics } from "node:v8";
 import { openBytes } from "./byteStream.js";
 import type { Document, Position } from "./document.js";
-import { shortReason } from "./errors.js";
+import { CorpusError, shortReason } from "./errors.js";
 import { type FieldNames, type Fields, readFields, typeName } from "./fields.js";
-import { NEWLINE, splitRecords } from "./records.js";
+import { NEWLINE, type ReadingRules, splitRecords, tooLong } from "./records.js";
 import type { BadRecords } from "./report.js";
-import { firstInvalidByte, invalidUtf8 } from "./utf8.js";
+import { firstInvalidByte, invalidUtf8, withoutByteOrderMark } from "./utf8.js";
 
 /** Deepest nesting of a long line: the parser's memory grows with the depth, not only with the length. */
 const MAX_NESTING = 512;
 const LONG_LINE_BYTES = 2 ** 20;
-
-/** How records of a shard are read; the same for every shard of a corpus. */
-export interface ReadingRules {
-  readonly fields: FieldNames;
-  /** Longest record (a line, a document, a file read whole) in bytes. */
-  readonly maxRecordBytes: number;
-}
 
 /**
  * Documents of one JSONL shard, in order, from `from` on.
@@ -50,6 +44,7 @@ export async function* readJsonLines(
         bad.reject({ ...place, ...tooLong("line", record.end - record.offset, rules.maxRecordBytes) });
         continue;
       }
+      refuseBeyondHeap(record.bytes.length, place);
       const bytes = record.offset === 0 ? withoutByteOrderMark(record.bytes) : record.bytes;
       if (isBlank(bytes)) continue;
       const parsed = parseLine(bytes, rules.fields, line === 1 || record.offset === 0);
@@ -69,19 +64,20 @@ export async function* readJsonLines(
   }
 }
 
-/** The fault of a record that is longer than allowed. */
-export function tooLong(what: string, bytes: number, limit: number): { reason: string; remedy: string } {
-  return {
-    reason: `the ${what} is ${bytes} bytes long, more than the limit of ${limit} bytes a record`,
-    remedy: "Split it into documents, or raise maxRecordBytes",
-  };
-}
-
-/** The bytes after a UTF-8 byte order mark, if there is one. */
-export function withoutByteOrderMark(bytes: Buffer): Buffer {
-  return bytes.length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
-    ? bytes.subarray(3)
-    : bytes;
+/**
+ * A parsed text takes up to two bytes of heap for each of its own, and running out of heap ends the process
+ * without a word. Fatal even where bad records are skipped: what a corpus holds must not depend on the machine.
+ */
+function refuseBeyondHeap(bytes: number, place: { file: string; line?: number; byte: number }): void {
+  if (bytes <= LONG_LINE_BYTES) return;
+  const heap = getHeapStatistics().heap_size_limit;
+  if (3 * bytes <= heap) return;
+  throw new CorpusError({
+    ...place,
+    reason: `the line is ${bytes} bytes long, too much for a heap of ${heap} bytes`,
+    remedy: `Give Node more memory (--max-old-space-size=${Math.ceil((4 * bytes) / 2 ** 20)}), or lower maxRecordBytes`,
+    fatal: true,
+  });
 }
 
 function isBlank(bytes: Buffer): boolean {

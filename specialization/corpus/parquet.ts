@@ -8,8 +8,8 @@ import { fileError, statFile } from "./byteStream.js";
 import type { Document, Position } from "./document.js";
 import { CorpusError, type CorpusErrorDetails, ResumeError, shortReason } from "./errors.js";
 import { missingText, readFields } from "./fields.js";
-import { type ReadingRules, tooLong } from "./jsonl.js";
 import { flatColumn, MAX_PAGE_BYTES, ParquetColumn } from "./parquetColumn.js";
+import { type ReadingRules, tooLong } from "./records.js";
 import type { BadRecords } from "./report.js";
 import { firstInvalidByte, invalidUtf8 } from "./utf8.js";
 

@@ -3,6 +3,15 @@
  * by the longest record allowed.
  */
 
+import type { FieldNames } from "./fields.js";
+
+/** How records of a shard are read; the same for every shard of a corpus. */
+export interface ReadingRules {
+  readonly fields: FieldNames;
+  /** Longest record (a line, a document, a file read whole) in bytes. */
+  readonly maxRecordBytes: number;
+}
+
 /** Bytes between two separators. */
 export interface RawRecord {
   /** Offset of the first byte, in the whole stream. */
@@ -13,6 +22,14 @@ export interface RawRecord {
   readonly bytes: Buffer;
   /** The record was longer than allowed and its bytes were dropped. */
   readonly tooLong: boolean;
+}
+
+/** The fault of a record that is longer than allowed. */
+export function tooLong(what: string, bytes: number, limit: number): { reason: string; remedy: string } {
+  return {
+    reason: `the ${what} is ${bytes} bytes long, more than the limit of ${limit} bytes a record`,
+    remedy: "Split it into documents, or raise maxRecordBytes",
+  };
 }
 
 /** The separator of lines. */

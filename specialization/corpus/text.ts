@@ -4,10 +4,9 @@
  */
 import { openBytes } from "./byteStream.js";
 import type { Document, Position } from "./document.js";
-import { type ReadingRules, tooLong, withoutByteOrderMark } from "./jsonl.js";
-import { NEWLINE, type RawRecord, splitRecords } from "./records.js";
+import { NEWLINE, type RawRecord, type ReadingRules, splitRecords, tooLong } from "./records.js";
 import type { BadRecords } from "./report.js";
-import { firstInvalidByte, invalidUtf8 } from "./utf8.js";
+import { firstInvalidByte, invalidUtf8, withoutByteOrderMark } from "./utf8.js";
 
 /**
  * Where one document of a text file ends and the next begins: `whole-file`, `blank-line` (one or more lines

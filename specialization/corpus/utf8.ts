@@ -51,6 +51,13 @@ export function invalidUtf8(bytes: Uint8Array, index: number): { reason: string;
   };
 }
 
+/** The bytes after a UTF-8 byte order mark, if there is one. */
+export function withoutByteOrderMark(bytes: Buffer): Buffer {
+  return bytes.length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+    ? bytes.subarray(3)
+    : bytes;
+}
+
 /** Index of the first surrogate that has no partner, or -1: such a string has no UTF-8 form. */
 export function firstLoneSurrogate(text: string): number {
   // ES2024, in every supported Node, not yet in the compiler's ES2023 library.

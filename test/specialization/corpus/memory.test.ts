@@ -128,6 +128,21 @@ test("a line, a document and a decompression bomb of a gigabyte are refused in l
   }
 });
 
+test("a line that is allowed but too long for the heap is an error, not the end of the process", (t) => {
+  const folder = scratch(t);
+  writeFile(join(folder, "a.jsonl"), (append) => {
+    for (let line = 0; line < 4; line++) append(Buffer.from(lines({ text: "x".repeat(8_000_000) })));
+    append(Buffer.from(lines({ text: "x".repeat(30_000_000) })));
+  });
+  const { report, error } = readInChild({ paths: [join(folder, "a.jsonl")], onBadRecord: "skip" });
+  assert.equal(report.documents, 4);
+  assert.match(
+    error ?? "",
+    /line 5, byte \d+: the line is 30000011 bytes long, too much for a heap of \d+ bytes/,
+  );
+  assert.match(error ?? "", /--max-old-space-size=115/);
+});
+
 test("looking for near duplicates keeps signatures, not texts", (t) => {
   const folder = scratch(t);
   writeFile(join(folder, "a.jsonl"), (append) => {
