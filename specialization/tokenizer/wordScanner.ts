@@ -28,6 +28,9 @@ function classify(codePoint: number): number {
   return found;
 }
 
+// the loop over ASCII runs does not ask whether a class is known
+for (let byte = 0; byte < 0x80; byte++) classify(byte);
+
 /** Iterates over the words of one text at a time, as byte ranges of a reused buffer: no string is made. */
 export class WordScanner {
   /** UTF-8 bytes of the loaded text; lone surrogates have become U+FFFD. */
@@ -93,9 +96,19 @@ export class WordScanner {
 
   /** End of the run of characters of class `kind` that begins at `at`. */
   #run(at: number, kind: number): number {
+    const bytes = this.bytes;
     const length = this.#length;
     let i = at;
-    while (i < length && this.#classAt(i) === kind) i += this.#width;
+    while (i < length) {
+      const byte = bytes[i]!;
+      if (byte < 0x80) {
+        if (classes[byte] !== kind) break;
+        i++;
+      } else {
+        if (this.#classAt(i) !== kind) break;
+        i += this.#width;
+      }
+    }
     return i;
   }
 
