@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Tokenizer, TokenizerError } from "../../../specialization/tokenizer/index.js";
-import { randomNumbers } from "./randomText.js";
+import { randomNumbers, randomText } from "./randomText.js";
 import { stored } from "./vectors.js";
 
 let folder: string;
@@ -85,6 +85,33 @@ const CASES: [what: string, text: string, message: RegExp][] = [
     }),
     /can be used|precompiled_charsmap/,
   ],
+  [
+    "nothing to prepend",
+    bpe({ a: 0 }, [], { normalizer: { type: "Prepend", prepend: "" } }),
+    /normalizer\.prepend/,
+  ],
+  [
+    "empty pattern in a sequence",
+    bpe({ a: 0 }, [], {
+      normalizer: {
+        type: "Sequence",
+        normalizers: [{ type: "Replace", pattern: { Regex: "x*" }, content: "y" }],
+      },
+    }),
+    /normalizer\.normalizers\[0\]\.pattern: .*matches the empty text/,
+  ],
+  [
+    "pieces of no length",
+    bpe({ a: 0 }, [], { pre_tokenizer: { type: "FixedLength", length: 0 } }),
+    /pre_tokenizer\.length/,
+  ],
+  [
+    "merge without the prefix of its model",
+    JSON.stringify({
+      model: { type: "BPE", vocab: { a: 0, aa: 1 }, merges: ["a a"], continuing_subword_prefix: "##" },
+    }),
+    /model\.merges\[0\]: .*begins with "##"/,
+  ],
 ];
 
 describe("tokenizer.json of the wrong kind", () => {
@@ -134,27 +161,26 @@ describe("tokenizer.json of the wrong kind", () => {
 
 describe("broken SentencePiece models", () => {
   test("cut or altered anywhere: a TokenizerError or a tokenizer, never a crash", async () => {
-    const whole = await stored("sentencepiece/tiny-bpe.model");
     const next = randomNumbers(5);
     const file = join(folder, "broken.model");
     let refused = 0;
-    for (let round = 0; round < 40; round++) {
-      const bytes = Buffer.from(
-        whole.subarray(0, round % 2 === 0 ? Math.floor(next() * whole.length) : whole.length),
-      );
-      if (round % 2 === 1)
+    for (let round = 0; round < 80; round++) {
+      const whole = await stored(`sentencepiece/${round % 2 === 0 ? "tiny-bpe" : "tiny-unigram"}.model`);
+      const cut = round % 4 < 2;
+      const bytes = Buffer.from(whole.subarray(0, cut ? Math.floor(next() * whole.length) : whole.length));
+      if (!cut)
         for (let i = 0; i < 5; i++) bytes[Math.floor(next() * bytes.length)] = Math.floor(next() * 256);
       await writeFile(file, bytes);
       try {
         const tokenizer = await Tokenizer.load(file);
-        await tokenizer.encode("some text");
+        for (const text of randomText(round, 20)) tokenizer.decode(await tokenizer.encode(text));
       } catch (error) {
         assert.ok(error instanceof TokenizerError, String(error));
         assert.ok(error.message.includes(file));
         refused++;
       }
     }
-    assert.ok(refused > 10, `${refused} refused`);
+    assert.ok(refused > 20, `${refused} refused`);
   });
 
   test("text under the extension .model", async () => {
