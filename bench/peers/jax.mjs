@@ -220,7 +220,7 @@ async function transformerStep(jax, shape) {
       return Promise.all(arrays.map((array) => array.ref.data()));
     },
     async dispose() {
-      tree.dispose([value, weights, first, second, count, tokens, targets]);
+      tree.dispose([value, weights, first, second, count, tokens, targets, cosine, sine]);
       step.dispose();
     },
   };
