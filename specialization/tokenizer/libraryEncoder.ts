@@ -69,6 +69,23 @@ export class LibraryEncoder {
 }
 
 /**
+ * Cuts the text "<0x41>" after its first sign. A unigram model would otherwise find its piece for the byte 41 there, as if the
+ * text had been a byte that fell back; those pieces cannot be renamed, since the fallback goes by their names.
+ */
+const APART_FROM_BYTES = {
+  type: "Split",
+  pattern: { Regex: "<(?=0x[0-9A-F]{2}>)" },
+  behavior: "MergedWithPrevious",
+  invert: false,
+};
+
+type PreTokenizer = TokenizerContents["pre_tokenizer"];
+
+function followedBy(first: PreTokenizer, second: NonNullable<PreTokenizer>): PreTokenizer {
+  return first === null ? second : { type: "Sequence", pretokenizers: [first, second] };
+}
+
+/**
  * The contents with which every text is ordinary text: special tokens written in a text do not become special ids, nothing is
  * truncated, padded or dropped at random.
  */
@@ -81,8 +98,12 @@ function plainTextContents(contents: TokenizerContents): TokenizerContents {
   const inVocabulary = new Set(
     model.type === "Unigram" ? model.vocab.map(([piece]) => piece) : Object.keys(model.vocab),
   );
+  const spelledBytes = model.type === "Unigram" && model.byte_fallback === true;
   return {
     ...contents,
+    pre_tokenizer: spelledBytes
+      ? followedBy(contents.pre_tokenizer, APART_FROM_BYTES)
+      : contents.pre_tokenizer,
     truncation: null,
     padding: null,
     post_processor: null,

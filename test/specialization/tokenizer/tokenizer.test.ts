@@ -60,6 +60,41 @@ describe("vectors of other implementations", () => {
     });
 });
 
+describe("text that looks like tokens is text", () => {
+  test("special tokens, unknown tokens and bytes spelled out", async () => {
+    await unpack(folder, "sentencepiece/tiny-bpe.model", "sentencepiece/tiny-unigram.model");
+    for (const name of ["tiny-bpe.model", "tiny-unigram.model"]) {
+      const tokenizer = await Tokenizer.load(join(folder, name));
+      for (const text of ["<0x41>", "a<0x0A>b <0x41><0x42>", "<s> a </s>", "<unk>", "<0x<0x41>"]) {
+        const ids = await tokenizer.encode(text);
+        assert.ok(!ids.some((id) => tokenizer.isSpecial(id)), text);
+        assert.equal(tokenizer.decode(ids), text);
+      }
+    }
+  });
+
+  test("special tokens outside the model's vocabulary keep the ids of the rest", async () => {
+    const contents = Tokenizer.fromJSON((await stored("tiny-bpe/tokenizer.json")).toString()).toJSON();
+    const token = (id: number, content: string, special: boolean) => ({
+      id,
+      content,
+      special,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+    });
+    contents.added_tokens.push(token(1024, "<|user|>", true), token(1025, "slm-forge", false));
+    const tokenizer = Tokenizer.fromJSON(contents);
+    const ids = Array.from(await tokenizer.encode("<|user|> slm-forge <|endoftext|>"));
+    assert.equal(ids.filter((id) => id >= 1024).join(), "1025");
+    assert.ok(!ids.includes(0));
+    assert.equal(tokenizer.decode(ids), "<|user|> slm-forge <|endoftext|>");
+    assert.equal(tokenizer.decode([1024, 1025]), "slm-forge");
+    assert.equal(tokenizer.decode([1024, 1025], { skipSpecial: false }), "<|user|>slm-forge");
+  });
+});
+
 describe("agreement with the tokenizers package", () => {
   test("random text and long words", async () => {
     const json = (await stored("tiny-bpe/tokenizer.json")).toString();
@@ -89,6 +124,13 @@ describe("agreement with the tokenizers package", () => {
     await tokenizer.save(path);
     const again = await Tokenizer.load(path);
     assert.equal(again.hash, tokenizer.hash);
+    const trained = await Tokenizer.train(["Trained here, 1 2 3: read again there. "], {
+      vocabularySize: 300,
+    });
+    await trained.save(path);
+    assert.equal((await Tokenizer.load(path)).hash, trained.hash);
+    assert.notEqual(trained.hash, tokenizer.hash);
+    await tokenizer.save(path);
     const library = LibraryTokenizer.fromString(await readFile(path, "utf8"));
     const text = "A saved tokenizer, read again: 3.14 ünï 👋🏽\r\n";
     const ids = (await library.encode(text)).getIds();
