@@ -128,6 +128,11 @@ export function binary<B>(
   shape: { op: BinaryOp; broadcast: Broadcast; length: number; columns?: number },
   b: { a: B; b: B; output: B },
 ): KernelCall<B> {
+  if ((shape.broadcast === "trailing" || shape.broadcast === "row") && !shape.columns) {
+    throw new RangeError(
+      `${shape.op} of ${shape.length} values, broadcast "${shape.broadcast}", needs columns > 0.`,
+    );
+  }
   const other = types.other ?? types.input;
   return dispatch(
     target,
