@@ -43,7 +43,13 @@ export class TokenPool {
         this.#dispatch();
         job.resolve(encoded);
       });
-      worker.on("error", (cause) => this.#fail(cause as Error));
+      worker.on("error", (cause) => {
+        this.#fail(
+          `texts cannot be encoded: ${(cause as Error).message}`,
+          "Give the process more memory (--max-old-space-size) or cut the documents into smaller ones.",
+          cause,
+        );
+      });
       worker.unref();
       this.#workers.push(worker);
       this.#idle.push(worker);
@@ -62,7 +68,7 @@ export class TokenPool {
 
   /** Ends the threads; batches still under way are rejected. */
   async close(): Promise<void> {
-    this.#fail(new Error("the token pool is closed"));
+    this.#fail("the pool of encoding threads is closed", "Await its batches before closing it.");
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
@@ -78,15 +84,8 @@ export class TokenPool {
     for (const worker of this.#idle) worker.unref();
   }
 
-  #fail(cause: Error): void {
-    this.#failure ??= new TokenizerError(
-      {
-        file: this.#tokenizer.file,
-        problem: `texts cannot be encoded: ${cause.message}`,
-        remedy: "Give the process more memory (--max-old-space-size) or cut the documents into smaller ones.",
-      },
-      { cause },
-    );
+  #fail(problem: string, remedy: string, cause?: unknown): void {
+    this.#failure ??= new TokenizerError({ file: this.#tokenizer.file, problem, remedy }, { cause });
     for (const job of [...this.#busy.values(), ...this.#waiting]) job.reject(this.#failure);
     this.#busy.clear();
     this.#waiting.length = 0;

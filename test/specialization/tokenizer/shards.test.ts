@@ -13,6 +13,7 @@ import {
   type CorpusDocument,
   type DocumentPosition,
   Tokenizer,
+  TokenPool,
   TokenShards,
   TokenShardsError,
   type TokenShardsOptions,
@@ -232,6 +233,31 @@ describe("interruption", () => {
     assert.deepEqual(await contentsOf(join(killed, name!)), await contentsOf(join(undisturbed, name!)));
   });
 
+  test("stopped by a signal, then finished", async () => {
+    const texts = Array.from({ length: 40 }, (_, i) => ({
+      text: `${i} text `.repeat(60_000),
+      shard: "s",
+      offset: i,
+    }));
+    const base = await options({ documents: () => texts, segmentTokens: 100_000 });
+    const stop = new AbortController();
+    let written = 0;
+    const onProgress = ({ documents }: { documents: number }) => {
+      written = documents;
+      if (documents >= 10) stop.abort(new Error("stopped by the user"));
+    };
+    await assert.rejects(
+      buildTokenShards({ ...base, signal: stop.signal, onProgress }),
+      /stopped by the user/,
+    );
+    assert.ok(written >= 10 && written < 40);
+    const shards = await buildTokenShards(base);
+    assert.equal(shards.documentCount, 40);
+    const { start, length } = shards.document(39);
+    assert.equal(tokenizer.decode(shards.readTokens(start, length)), texts[39]!.text);
+    shards.close();
+  });
+
   test("a segment that was damaged meanwhile is made again", async () => {
     const base = await options();
     const reference = await contentsOf((await buildTokenShards(await options())).folder);
@@ -344,6 +370,15 @@ async function flip(path: string, at: number): Promise<void> {
   bytes[index]! ^= 1;
   await writeFile(path, bytes);
 }
+
+test("a closed pool refuses work and does not leave batches waiting", async () => {
+  const pool = new TokenPool(tokenizer, 1);
+  const [first, second] = [pool.encode(["one"]), pool.encode(["two"])];
+  const outcomes = Promise.allSettled([first, second]);
+  await pool.close();
+  for (const outcome of await outcomes) assert.equal(outcome.status, "rejected");
+  await assert.rejects(pool.encode(["three"]), /pool of encoding threads is closed/);
+});
 
 test("a corpus ten times the memory limit is trained on and encoded", async () => {
   const limit = 24;
