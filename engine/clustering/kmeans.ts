@@ -4,7 +4,7 @@
  */
 import { type Gpu, whole } from "../gpu/index.js";
 import { type AssignTile, assignTiles } from "../kernels/kmeans-assign.js";
-import { normaliseRows } from "../kernels/kmeans-prepare.js";
+import { normaliseRows, PANEL_LANES } from "../kernels/kmeans-prepare.js";
 import { type Target, targetOf } from "../kernels/target.js";
 import { Lloyd } from "./lloyd.js";
 import { PointStore, type Points, PointsError, padded, runOnce } from "./points.js";
@@ -82,7 +82,8 @@ function chooseTile(target: Target, precision: "f32" | "f16"): AssignTile {
   if (precision === "f16" && target.tensorCores && target.subgroupSize >= target.tensorCores.m) {
     return assignTiles(target, "tensor")[0];
   }
-  return assignTiles(target, target.software ? "cpu" : "tiled")[0];
+  const cpu = target.software && target.subgroupSize === PANEL_LANES;
+  return assignTiles(target, cpu ? "cpu" : "tiled")[0];
 }
 
 function countAssignments(assignments: Uint32Array, k: number): Uint32Array {

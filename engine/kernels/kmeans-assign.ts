@@ -39,7 +39,7 @@ function cpuTile(points: number, groups: number): AssignTile {
 
 /** The tiles of a variant worth trying on this device, the best guess first. */
 export function assignTiles(target: Target, variant: AssignVariant): readonly AssignTile[] {
-  if (variant === "cpu") return [cpuTile(8, 4), cpuTile(16, 8), cpuTile(16, 4), cpuTile(4, 8)];
+  if (variant === "cpu") return [cpuTile(16, 4), cpuTile(16, 8), cpuTile(8, 4)];
   if (variant === "tiled") {
     return [
       [2, 2],
@@ -215,12 +215,11 @@ export const kmeansAssign: KernelDefinition = {
       purpose: "CPU drivers",
       file: "kmeans-assign-cpu.wgsl",
       reals: ["f32"],
-      runsOn: () => true,
+      runsOn: (target) => target.subgroupSize === PANEL_LANES,
       sources: [
         { file: "kmeans-assign-cpu.wgsl" },
-        { file: "kmeans-assign-cpu.wgsl", constants: { POINTS: 16, GROUPS: 8 } },
-        { file: "kmeans-assign-cpu.wgsl", constants: { POINTS: 16 } },
-        { file: "kmeans-assign-cpu.wgsl", constants: { POINTS: 4, GROUPS: 8 } },
+        { file: "kmeans-assign-cpu.wgsl", constants: { GROUPS: 8 } },
+        { file: "kmeans-assign-cpu.wgsl", constants: { POINTS: 8 } },
       ],
     },
   ],

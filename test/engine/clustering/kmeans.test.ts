@@ -82,7 +82,7 @@ function near(found: ArrayLike<number>, expected: ArrayLike<number>, tolerance: 
   for (let i = 0; i < expected.length; i++) {
     const error = Math.abs(found[i] - expected[i]);
     assert.ok(
-      error <= tolerance * scale,
+      error <= tolerance * scale + 1e-12,
       `${what}[${i}] is ${found[i]}, expected ${expected[i]} (seed ${seed})`,
     );
   }
