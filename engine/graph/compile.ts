@@ -48,8 +48,8 @@ export async function compile(graph: Graph, target: Target, request: CompileRequ
       return [name, better && backward.has(better.node) ? better : tensor];
     }),
   );
-  const wanted = new Set<Tensor>([...Object.values(results), ...gradients]);
-  const nodes = neededNodes(graph, wanted);
+  const wanted = [...Object.values(results), ...gradients];
+  const nodes = neededNodes(graph, new Set(wanted));
   const compiler = new Compiler(target, nodes, wanted);
   compiler.placeSources(graph, nodes);
   compiler.placeGradients(request);
@@ -91,7 +91,7 @@ class Compiler {
   constructor(
     readonly target: Target,
     readonly nodes: readonly Node[],
-    readonly wanted: ReadonlySet<Tensor>,
+    wanted: readonly Tensor[],
   ) {
     const read = (t: Tensor) => this.#uses.set(t, (this.#uses.get(t) ?? 0) + 1);
     for (const t of wanted) read(t);
@@ -164,16 +164,19 @@ class Compiler {
 
   /** Whether the memory of a tensor belongs to this program and has one reader, through views too. */
   #onlyReader(tensor: Tensor): boolean {
-    if (this.#uses.get(tensor) !== 1 || tensor.node.inputs.length === 0) return false;
-    return !tensor.node.operation.view || this.#onlyReader(tensor.node.inputs[0]);
+    const { node } = tensor;
+    if (this.#uses.get(tensor) !== 1 || node.inputs.length === 0) return false;
+    return this.#root(tensor) === tensor || this.#onlyReader(node.inputs[0]);
   }
 
   placeGradients({ gradients, accumulate }: CompileRequest): void {
     for (const [name, tensor] of gradients ?? []) {
       const persistent: Persistent = { kind: "gradient", name, dtype: "f32", elements: tensor.elements };
       const root = this.#root(tensor);
-      const direct = !this.#storages.has(root) && root.dtype === "f32" && root.node.inputs.length > 0;
-      if (direct && (!accumulate || root.node.operation.accumulates)) {
+      /* a gradient that another kernel reads may not lie in the arena that the kernel writes */
+      const direct = root.dtype === "f32" && this.#onlyReader(tensor);
+      const adds = root.output === 0 && root.node.operation.accumulates;
+      if (direct && (!accumulate || adds)) {
         const storage = this.#place(root, persistent);
         if (accumulate) this.#accumulating.add(storage.value);
         continue;

@@ -91,6 +91,20 @@ export function matmulCalls<B>(
   const result = bytesOf[shape.c] * m * n * batch;
   const multiple = (...values: number[]) => values.every((v) => v % 4 === 0);
   const layout = `${transposeA ? "T" : "N"}${transposeB ? "T" : "N"}`;
+  const params = {
+    m,
+    n,
+    k,
+    batch,
+    stride_a: strideA,
+    stride_b: strideB,
+    stride_c: strideC,
+    split_k: slices,
+    lda,
+    ldb,
+    ldc: n,
+    alpha: shape.alpha ?? 1,
+  };
   const product: KernelCall<B> = {
     label: `matmul ${layout} ${batch > 1 ? `${batch} × ` : ""}${m} × ${n} × ${k}`,
     kernel: {
@@ -118,20 +132,7 @@ export function matmulCalls<B>(
       residual: partial ? UNUSED : (b.residual ?? UNUSED),
       batch_index: b.batchIndex ?? UNUSED,
     },
-    params: {
-      m,
-      n,
-      k,
-      batch,
-      stride_a: strideA,
-      stride_b: strideB,
-      stride_c: strideC,
-      split_k: slices,
-      lda,
-      ldb,
-      ldc: n,
-      alpha: partial ? 1 : (shape.alpha ?? 1),
-    },
+    params: { ...params, alpha: partial ? 1 : params.alpha },
     workgroups: tile.workgroups(m, n, batch * slices),
     flops: 2 * m * n * k * batch,
     bytes: operands + (partial ? 4 * m * n * batch * slices : result),
@@ -152,8 +153,8 @@ export function matmulCalls<B>(
         bias: b.bias ?? UNUSED,
         residual: b.residual ?? UNUSED,
       },
-      params: { m, n, batch, stride_c: strideC, split_k: slices, ldc: n, alpha: shape.alpha ?? 1 },
-      workgroups: [Math.min(Math.ceil((m * n * batch) / 256), target.maxWorkgroupsPerDimension), 1, 1],
+      params,
+      workgroups: [Math.ceil(n / 64), m, batch],
       flops: m * n * batch * slices,
       bytes: 4 * m * n * batch * slices + result,
     },
