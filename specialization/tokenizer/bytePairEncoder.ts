@@ -47,26 +47,31 @@ export class BytePairEncoder {
   /** Token ids of `text`. Lone surrogates are read as U+FFFD. */
   encode(text: string): Uint32Array {
     this.#outputLength = 0;
-    this.#append(text);
+    this.#scanner.load(text);
+    this.#append();
     return this.#output.slice(0, this.#outputLength);
   }
 
-  /** Token ids of several texts, one after another, and the number of tokens of each. */
-  encodeAll(texts: readonly string[]): { tokens: Uint32Array; lengths: Uint32Array } {
+  /**
+   * Token ids of several UTF-8 texts that stand one after another in `bytes`, and the number of tokens of each. `ends` are the
+   * byte positions where the texts end.
+   */
+  encodeBytes(bytes: Uint8Array, ends: Uint32Array): { tokens: Uint32Array; lengths: Uint32Array } {
     this.#outputLength = 0;
-    const lengths = new Uint32Array(texts.length);
-    for (const [i, text] of texts.entries()) {
+    const lengths = new Uint32Array(ends.length);
+    for (let i = 0; i < ends.length; i++) {
       const before = this.#outputLength;
-      this.#append(text);
+      this.#scanner.loadBytes(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+      this.#append();
       lengths[i] = this.#outputLength - before;
     }
     return { tokens: this.#output.slice(0, this.#outputLength), lengths };
   }
 
-  #append(text: string): void {
+  /** Appends the tokens of the text in the scanner to the output. */
+  #append(): void {
     const scanner = this.#scanner;
     const cache = this.#cache;
-    scanner.load(text);
     while (scanner.next()) {
       const { bytes, start, end, hash } = scanner;
       this.#output = grown(this.#output, this.#outputLength + end - start);

@@ -12,19 +12,21 @@ export interface EncodedTexts {
   lengths: Uint32Array;
 }
 
+/** Batches a thread is given ahead: with one alone it would stand idle while its answer is fetched. */
+const DEPTH = 2;
+
 interface Job {
-  texts: readonly string[];
+  texts: Utf8Texts;
   resolve(encoded: EncodedTexts): void;
   reject(error: Error): void;
 }
 
 export class TokenPool {
-  /** Number of batches that can be worked on at the same time. */
+  /** Number of batches that are worked on at the same time; twice as many under way keep every thread busy. */
   readonly width: number;
   readonly #tokenizer: Tokenizer;
-  readonly #workers: Worker[] = [];
-  readonly #idle: Worker[] = [];
-  readonly #busy = new Map<Worker, Job>();
+  /** The threads, each with the batches it was given, the oldest first. */
+  readonly #workers = new Map<Worker, Job[]>();
   readonly #waiting: Job[] = [];
   #failure: Error | undefined;
 
@@ -37,11 +39,9 @@ export class TokenPool {
     for (let i = 0; i < workers; i++) {
       const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: model });
       worker.on("message", (encoded: EncodedTexts) => {
-        const job = this.#busy.get(worker)!;
-        this.#busy.delete(worker);
-        this.#idle.push(worker);
+        const job = this.#workers.get(worker)!.shift();
         this.#dispatch();
-        job.resolve(encoded);
+        job?.resolve(encoded);
       });
       worker.on("error", (cause) => {
         this.#fail(
@@ -51,17 +51,16 @@ export class TokenPool {
         );
       });
       worker.unref();
-      this.#workers.push(worker);
-      this.#idle.push(worker);
+      this.#workers.set(worker, []);
     }
   }
 
   /** Token ids of `texts`, as `Tokenizer.encodeBatch` gives them. */
   async encode(texts: readonly string[]): Promise<EncodedTexts> {
-    if (this.#workers.length === 0) return joined(await this.#tokenizer.encodeBatch(texts));
+    if (this.#workers.size === 0) return joined(await this.#tokenizer.encodeBatch(texts));
     if (this.#failure !== undefined) throw this.#failure;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ texts, resolve, reject });
+      this.#waiting.push({ texts: utf8(texts), resolve, reject });
       this.#dispatch();
     });
   }
@@ -69,27 +68,47 @@ export class TokenPool {
   /** Ends the threads; batches still under way are rejected. */
   async close(): Promise<void> {
     this.#fail("the pool of encoding threads is closed", "Await its batches before closing it.");
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    await Promise.all(Array.from(this.#workers.keys(), (worker) => worker.terminate()));
   }
 
   #dispatch(): void {
-    while (this.#idle.length > 0 && this.#waiting.length > 0) {
-      const worker = this.#idle.pop()!;
-      const job = this.#waiting.shift()!;
-      this.#busy.set(worker, job);
-      // a worker with work keeps the process alive until its answer
-      worker.ref();
-      worker.postMessage(job.texts);
-    }
-    for (const worker of this.#idle) worker.unref();
+    for (let depth = 1; depth <= DEPTH; depth++)
+      for (const [worker, jobs] of this.#workers) {
+        if (this.#waiting.length === 0) break;
+        if (jobs.length >= depth) continue;
+        const job = this.#waiting.shift()!;
+        jobs.push(job);
+        worker.postMessage(job.texts, [job.texts.bytes.buffer, job.texts.ends.buffer]);
+      }
+    // a thread with work keeps the process alive until its answer
+    for (const [worker, jobs] of this.#workers) jobs.length > 0 ? worker.ref() : worker.unref();
   }
 
   #fail(problem: string, remedy: string, cause?: unknown): void {
     this.#failure ??= new TokenizerError({ file: this.#tokenizer.file, problem, remedy }, { cause });
-    for (const job of [...this.#busy.values(), ...this.#waiting]) job.reject(this.#failure);
-    this.#busy.clear();
-    this.#waiting.length = 0;
+    for (const jobs of [...this.#workers.values(), this.#waiting])
+      for (const job of jobs.splice(0)) job.reject(this.#failure);
   }
+}
+
+/** Texts as UTF-8, one after another, and where each ends. Bytes change threads without a copy; strings would be copied twice. */
+interface Utf8Texts {
+  bytes: Uint8Array<ArrayBuffer>;
+  ends: Uint32Array<ArrayBuffer>;
+}
+
+function utf8(texts: readonly string[]): Utf8Texts {
+  const ends = new Uint32Array(texts.length);
+  let length = 0;
+  for (const [i, text] of texts.entries()) {
+    length += Buffer.byteLength(text);
+    ends[i] = length;
+  }
+  const bytes = new Uint8Array(length);
+  const encoder = new TextEncoder();
+  for (const [i, text] of texts.entries())
+    encoder.encodeInto(text, bytes.subarray(i === 0 ? 0 : ends[i - 1]));
+  return { bytes, ends };
 }
 
 function joined(encoded: readonly Uint32Array[]): EncodedTexts {

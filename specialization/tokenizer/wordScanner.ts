@@ -31,10 +31,11 @@ function classify(codePoint: number): number {
 // the loop over ASCII runs does not ask whether a class is known
 for (let byte = 0; byte < 0x80; byte++) classify(byte);
 
-/** Iterates over the words of one text at a time, as byte ranges of a reused buffer: no string is made. */
+/** Iterates over the words of one text at a time, as byte ranges of a buffer: no string is made. */
 export class WordScanner {
   /** UTF-8 bytes of the loaded text; lone surrogates have become U+FFFD. */
-  bytes: Uint8Array = new Uint8Array(1 << 16);
+  bytes: Uint8Array = new Uint8Array(0);
+  #own = new Uint8Array(1 << 16);
   /** Range of the current word in `bytes`. */
   start = 0;
   end = 0;
@@ -48,10 +49,19 @@ export class WordScanner {
   load(text: string): void {
     const needed = text.length * 3;
     // most texts need far less than three bytes a character, but encodeInto stops where the room ends
-    if (this.bytes.length < needed) this.bytes = new Uint8Array(Math.max(needed, this.bytes.length * 2));
+    if (this.#own.length < needed) this.#own = new Uint8Array(Math.max(needed, this.#own.length * 2));
+    this.bytes = this.#own;
     this.#length = this.#encoder.encodeInto(text, this.bytes).written;
     this.start = 0;
     this.end = 0;
+  }
+
+  /** Begins with the first word of the UTF-8 text `bytes[start, end)`, which is not copied. */
+  loadBytes(bytes: Uint8Array, start: number, end: number): void {
+    this.bytes = bytes;
+    this.#length = end;
+    this.start = start;
+    this.end = start;
   }
 
   /** Moves to the next word; false at the end of the text. */

@@ -6,7 +6,7 @@ import { BytePairEncoder, type BytePairModel } from "./bytePairEncoder.js";
 const encoder = new BytePairEncoder(workerData as BytePairModel);
 const port = parentPort!;
 
-port.on("message", (texts: readonly string[]) => {
-  const encoded = encoder.encodeAll(texts);
+port.on("message", ({ bytes, ends }: { bytes: Uint8Array; ends: Uint32Array }) => {
+  const encoded = encoder.encodeBytes(bytes, ends);
   port.postMessage(encoded, [encoded.tokens.buffer, encoded.lengths.buffer] as ArrayBuffer[]);
 });
