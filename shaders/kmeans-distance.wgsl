@@ -4,8 +4,8 @@
 //
 // With KEEP the assignment of the pass before stays wherever it is strictly closer than `nearest`, so that rounding
 // in the search (f16 above all) can never raise the objective.
-// Shapes: x is points × dimensions, centroids clusters × dimensions; nearest, assignment and distance are points.
-// Picture: LANES invocations share a point and stride over its dimensions; their partial sums are added in order.
+// Shapes: x is points × 4·vectors, centroids clusters × 4·vectors; nearest, assignment and distance are points.
+// Picture: LANES invocations share a point and stride over its vectors; their partial sums are added in order.
 
 const WORKGROUP: u32 = 64;
 const LANES: u32 = 8;
@@ -14,12 +14,12 @@ const POINTS: u32 = WORKGROUP / LANES;
 
 struct Params {
   points: u32,
-  dimensions: u32,
+  vectors: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> centroids: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> centroids: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> nearest: array<u32>;
 @group(0) @binding(4) var<storage, read_write> assignment: array<u32>;
 @group(0) @binding(5) var<storage, read_write> distance: array<f32>;
@@ -36,19 +36,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let found = nearest[row];
   var before = found;
   if (KEEP) { before = assignment[row]; }
-  var sum = 0.0;
-  var sum_before = 0.0;
-  for (var k = lane % LANES; k < params.dimensions; k += LANES) {
-    let value = x[row * params.dimensions + k];
-    let difference = value - centroids[found * params.dimensions + k];
+  var sum = vec4<f32>();
+  var sum_before = vec4<f32>();
+  for (var k = lane % LANES; k < params.vectors; k += LANES) {
+    let value = x[row * params.vectors + k];
+    let difference = value - centroids[found * params.vectors + k];
     sum = fma(difference, difference, sum);
     if (KEEP) {
-      let old = value - centroids[before * params.dimensions + k];
+      let old = value - centroids[before * params.vectors + k];
       sum_before = fma(old, old, sum_before);
     }
   }
-  partial[lane] = sum;
-  if (KEEP) { partial_before[lane] = sum_before; }
+  partial[lane] = (sum.x + sum.y) + (sum.z + sum.w);
+  if (KEEP) {
+    partial_before[lane] = (sum_before.x + sum_before.y) + (sum_before.z + sum_before.w);
+  }
   workgroupBarrier();
   if (lane % LANES == 0u && point < params.points) {
     var total = 0.0;

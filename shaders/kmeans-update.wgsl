@@ -7,10 +7,10 @@
 //   finish      centroids[j, :] = sums[j, :] / counts[j], scaled to unit length with SPHERICAL; empty ones stay
 //
 // Shapes: order is points; x is points × dimensions; offset is clusters + 1; sums and
-// centroids are clusters × dimensions; part is (⌊points / CHUNK⌋ + clusters) × dimensions.
+// centroids are clusters × dimensions (a multiple of 4); part is (⌊points / CHUNK⌋ + clusters) × dimensions.
 // Picture: chunk i of cluster j has slot ⌊offset[j] / CHUNK⌋ + j + i. Slots of different clusters never meet
 // (⌈n/C⌉ ≤ ⌊(o+n)/C⌋ − ⌊o/C⌋ + 1), so no scan is needed, and a huge cluster is as parallel as many small ones.
-// One workgroup a slot (or a cluster), its invocations over the dimensions.
+// One workgroup a slot (or a cluster), its invocations over vectors of 4 dimensions.
 
 const WORKGROUP: u32 = 64;
 const CHUNK: u32 = 256;
@@ -25,11 +25,11 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 @group(0) @binding(2) var<storage, read> offset: array<u32>;
-@group(0) @binding(3) var<storage, read> x: array<f32>;
-@group(0) @binding(4) var<storage, read_write> part: array<f32>;
-@group(0) @binding(5) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> part: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> sums: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> counts: array<u32>;
-@group(0) @binding(7) var<storage, read_write> centroids: array<f32>;
+@group(0) @binding(7) var<storage, read_write> centroids: array<vec4<f32>>;
 
 var<workgroup> lanes: array<f32, WORKGROUP>;
 
@@ -55,10 +55,11 @@ fn partial(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
   let first = start + (slot - start / CHUNK - cluster) * CHUNK;
   if (first >= end) { return; }
   let last = min(first + CHUNK, end);
-  for (var c = lane; c < params.dimensions; c += WORKGROUP) {
-    var sum = 0.0;
-    for (var at = first; at < last; at++) { sum += x[order[at] * params.dimensions + c]; }
-    part[slot * params.dimensions + c] = sum;
+  let vectors = params.dimensions / 4u;
+  for (var c = lane; c < vectors; c += WORKGROUP) {
+    var sum = vec4<f32>();
+    for (var at = first; at < last; at++) { sum += x[order[at] * vectors + c]; }
+    part[slot * vectors + c] = sum;
   }
 }
 
@@ -71,10 +72,11 @@ fn accumulate(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) 
   let count = offset[cluster + 1u] - start;
   let first = start / CHUNK + cluster;
   let slots = (count + CHUNK - 1u) / CHUNK;
-  for (var c = lane; c < params.dimensions; c += WORKGROUP) {
-    var sum = sums[cluster * params.dimensions + c];
-    for (var s = 0u; s < slots; s++) { sum += part[(first + s) * params.dimensions + c]; }
-    sums[cluster * params.dimensions + c] = sum;
+  let vectors = params.dimensions / 4u;
+  for (var c = lane; c < vectors; c += WORKGROUP) {
+    var sum = sums[cluster * vectors + c];
+    for (var s = 0u; s < slots; s++) { sum += part[(first + s) * vectors + c]; }
+    sums[cluster * vectors + c] = sum;
   }
   if (lane == 0u) { counts[cluster] += count; }
 }
@@ -84,16 +86,17 @@ fn finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
           @builtin(local_invocation_index) lane: u32) {
   let cluster = group.x + group.y * groups.x;
   if (cluster >= params.clusters) { return; }
-  let start = cluster * params.dimensions;
+  let vectors = params.dimensions / 4u;
+  let start = cluster * vectors;
   let count = f32(counts[cluster]);
   var scale = 0.0;
   if (SPHERICAL) {
-    var squares = 0.0;
-    for (var c = lane; c < params.dimensions; c += WORKGROUP) {
+    var squares = vec4<f32>();
+    for (var c = lane; c < vectors; c += WORKGROUP) {
       let value = sums[start + c];
       squares = fma(value, value, squares);
     }
-    lanes[lane] = squares;
+    lanes[lane] = (squares.x + squares.y) + (squares.z + squares.w);
     workgroupBarrier();
     for (var stride = WORKGROUP / 2u; stride > 0u; stride /= 2u) {
       if (lane < stride) { lanes[lane] += lanes[lane + stride]; }
@@ -105,7 +108,7 @@ fn finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) grou
     scale = count;
   }
   if (count == 0.0 || scale == 0.0) { return; }
-  for (var c = lane; c < params.dimensions; c += WORKGROUP) {
+  for (var c = lane; c < vectors; c += WORKGROUP) {
     centroids[start + c] = sums[start + c] / scale;
   }
 }

@@ -177,7 +177,7 @@ export function distances<B>(
     label: `k-means distances of ${points}`,
     kernel: { file: DISTANCE_FILE, constants: { WORKGROUP: workgroup, KEEP: keep } },
     bindings: b,
-    params: { points, dimensions },
+    params: { points, vectors: dimensions / 4 },
     workgroups: rowGroups(target, Math.ceil(points / (workgroup / 8))),
     flops: (keep ? 6 : 3) * points * dimensions,
     bytes: 4 * ((points + clusters) * dimensions + 3 * points),

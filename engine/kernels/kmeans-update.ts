@@ -10,6 +10,7 @@ const CHUNK = 256;
 export interface UpdateShape {
   readonly points: number;
   readonly clusters: number;
+  /** Values per row of x, of the sums and of the centroids: a multiple of 4 (pad with zeros). */
   readonly dimensions: number;
 }
 
@@ -101,7 +102,7 @@ export const kmeansUpdate: KernelDefinition = {
       [1, 1, 4],
       [5, 7, 4],
       [255, 3, 12],
-      [257, 1, 65],
+      [257, 1, 68],
       [1024, 2, 8],
       [3001, 17, 36],
     ].map(([points, clusters, dimensions]) => problem(context, { points, clusters, dimensions })),
