@@ -3,8 +3,16 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, watchFile } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import { forgetSource, type Gpu, type KernelCall, shaderPath, ShaderError, withGpu } from "../../engine/gpu/index.js";
 import {
+  forgetSource,
+  type Gpu,
+  type KernelCall,
+  ShaderError,
+  shaderPath,
+  withGpu,
+} from "../../engine/gpu/index.js";
+import {
+  type Ceilings,
   type CheckResult,
   checkVariant,
   KERNELS,
@@ -12,7 +20,6 @@ import {
   type KernelDefinition,
   type KernelVariant,
   measureCeilings,
-  type Ceilings,
   type Real,
   type Target,
   targetOf,
@@ -51,7 +58,10 @@ export function registerKernels(program: Command): void {
     .action(check);
   common(kernels.command("bench").argument("[name]", "a kernel; all without it"))
     .description("time, GFLOP/s, GB/s, and the fraction of this adapter's own measured ceiling")
-    .option("--against <revision|file>", "also time the kernel's file as it was at a git revision, or another file")
+    .option(
+      "--against <revision|file>",
+      "also time the kernel's file as it was at a git revision, or another file",
+    )
     .action(bench);
   common(kernels.command("watch").argument("<file>", "a kernel's .wgsl file"))
     .description("on every save: compile, check, bench, and show the change against the last version")
@@ -66,7 +76,8 @@ function parseReal(value: string): Real {
 
 function parseSeed(value: string): number {
   const seed = Number(value);
-  if (!Number.isInteger(seed) || seed < 0) throw new InvalidArgumentError("A seed is a whole number, 0 or more.");
+  if (!Number.isInteger(seed) || seed < 0)
+    throw new InvalidArgumentError("A seed is a whole number, 0 or more.");
   return seed;
 }
 
@@ -87,14 +98,17 @@ function selection(target: Target, definitions: readonly KernelDefinition[], opt
       if (options.variant !== undefined && variant.name !== options.variant) continue;
       for (const real of variant.reals) {
         if (options.real !== undefined && real !== options.real) continue;
-        if (variant.runsOn(target) && (real === "f32" || target.f16)) chosen.push({ definition, variant, real });
+        if (variant.runsOn(target) && (real === "f32" || target.f16))
+          chosen.push({ definition, variant, real });
         else skipped.push(`${definition.name} / ${variant.name} / ${real}`);
       }
     }
   }
   if (chosen.length === 0 && skipped.length === 0) {
     const known = definitions.flatMap((d) => d.variants.map((v) => v.name));
-    throw new Error(`No kernel has the variant "${options.variant}". There are: ${[...new Set(known)].join(", ")}.`);
+    throw new Error(
+      `No kernel has the variant "${options.variant}". There are: ${[...new Set(known)].join(", ")}.`,
+    );
   }
   return { chosen, skipped };
 }
@@ -109,11 +123,22 @@ async function list(options: CommonOptions): Promise<void> {
     const target = targetOf(gpu);
     const rows = KERNELS.map((k) => {
       const variant = k.variants.find((v) => v.runsOn(target)) ?? k.variants[0];
-      const problem = k.benchmark({ target, random: new Random(1), variant: variant.name, real: variant.reals[0] });
+      const problem = k.benchmark({
+        target,
+        random: new Random(1),
+        variant: variant.name,
+        real: variant.reals[0],
+      });
       return {
         name: k.name,
         formula: k.formula,
-        variants: k.variants.map((v) => ({ name: v.name, purpose: v.purpose, file: shown(v.file), types: v.reals, runs: v.runsOn(target) })),
+        variants: k.variants.map((v) => ({
+          name: v.name,
+          purpose: v.purpose,
+          file: shown(v.file),
+          types: v.reals,
+          runs: v.runsOn(target),
+        })),
         problem: problem.label,
         flops: sum(problem, "flops"),
         bytes: sum(problem, "bytes"),
@@ -147,7 +172,8 @@ async function check(name: string | undefined, options: CommonOptions & { seed?:
         `${verdict}  ${`${definition.name} / ${variant.name} / ${real}`.padEnd(44)} worst ${worst.worstError.toExponential(1)} ` +
           `(${worst.output}, ${worst.label}) over ${found.length} problems`,
       );
-      for (const bad of found.filter((r) => !r.passed)) console.log(`      ${bad.label}: ${bad.output} is off by ${bad.worstError.toExponential(1)}`);
+      for (const bad of found.filter((r) => !r.passed))
+        console.log(`      ${bad.label}: ${bad.output} is off by ${bad.worstError.toExponential(1)}`);
     }
     if (options.json) print({ seed, adapter: gpu.adapter.name, results, skipped });
     else {
@@ -208,7 +234,10 @@ function columns(against: string | undefined): Column<BenchRow>[] {
           {
             title: `against ${against}`,
             align: "right" as const,
-            text: (r: BenchRow) => (r.against === undefined ? "same file" : `${((r.against / r.milliseconds - 1) * 100).toFixed(0)} % faster`),
+            text: (r: BenchRow) =>
+              r.against === undefined
+                ? "same file"
+                : `${((r.against / r.milliseconds - 1) * 100).toFixed(0)} % faster`,
           },
         ]),
   ];
@@ -263,7 +292,9 @@ function otherText(file: string, against: string): { file: string; text: string 
     return { file, text };
   } catch (error) {
     const reason = ((error as { stderr?: string }).stderr ?? (error as Error).message).trim().split("\n")[0];
-    throw new Error(`--against ${against}: neither a file nor a git revision that holds shaders/${file} (${reason}).`);
+    throw new Error(
+      `--against ${against}: neither a file nor a git revision that holds shaders/${file} (${reason}).`,
+    );
   }
 }
 
@@ -336,9 +367,18 @@ async function inspect(
       const last = before.get(key);
       times.set(key, row.milliseconds);
       const worst = results.reduce((a, b) => (b.worstError > a.worstError ? b : a));
-      report.push({ ...row, worstError: worst.worstError, passed: results.every((r) => r.passed), seed, previousMilliseconds: last });
+      report.push({
+        ...row,
+        worstError: worst.worstError,
+        passed: results.every((r) => r.passed),
+        seed,
+        previousMilliseconds: last,
+      });
       if (options.json) continue;
-      const change = last === undefined ? "" : ` (${signed((last / row.milliseconds - 1) * 100)} % against the last version)`;
+      const change =
+        last === undefined
+          ? ""
+          : ` (${signed((last / row.milliseconds - 1) * 100)} % against the last version)`;
       console.log(
         `${results.every((r) => r.passed) ? "ok  " : "FAIL"}  ${key}: ${row.milliseconds.toFixed(3)} ms, ` +
           `${row.gflops.toFixed(1)} GFLOP/s, ${(row.ceiling * 100).toFixed(0)} % of the ceiling${change}; ` +

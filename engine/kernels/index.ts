@@ -33,6 +33,7 @@ export const KERNELS: readonly KernelDefinition[] = [
   kmeansSeed,
 ];
 
+export { type Ceilings, measureCeilings } from "./ceilings.js";
 export {
   type CheckResult,
   checkCase,
@@ -43,4 +44,5 @@ export {
   uploadCase,
 } from "./check.js";
 export type { CaseContext, KernelCase, KernelDefinition, KernelVariant, Real } from "./definition.js";
+export { median, type Timing, timeCase, timePlan } from "./measure.js";
 export { type Target, targetOf } from "./target.js";

@@ -11,7 +11,11 @@ export interface Timing {
 }
 
 /** Median time of one replay. GPUs are timed by their own timestamps, CPU drivers by the clock. */
-export async function timePlan(gpu: Gpu, plan: Plan, options: { seconds?: number; repetitions?: number } = {}): Promise<number> {
+export async function timePlan(
+  gpu: Gpu,
+  plan: Plan,
+  options: { seconds?: number; repetitions?: number } = {},
+): Promise<number> {
   const { seconds = 0.5, repetitions = 25 } = options;
   plan.run();
   await gpu.synchronize();
@@ -52,4 +56,3 @@ export function median(values: readonly number[]): number {
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
-
