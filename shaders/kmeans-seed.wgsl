@@ -5,8 +5,8 @@
 //   measure  closest[i] = min(closest[i], Σ_k (x[i,k] − x[chosen,k])²), and the sum of each run of RUN points
 //
 // State: seed[0] is how many centroids there are, seed[1] the point chosen last; draws[j] is uniform in [0, 1).
-// Shapes: x is points × dimensions; closest is points, 3e38 before the first measure; run_sums is ⌈points / RUN⌉;
-// centroids is clusters × dimensions; draws and chosen are clusters.
+// Shapes: x is points × 4·vectors; closest is points, 3e38 before the first measure; run_sums is ⌈points / RUN⌉;
+// centroids is clusters × 4·vectors; draws and chosen are clusters.
 // Picture: `choose` is one workgroup: its invocations sum equal shares of the runs, the share that holds the drawn
 // value is split again until one point is left. `measure` gives RUN points to a workgroup, LANES invocations a point.
 
@@ -16,16 +16,16 @@ const RUN: u32 = 256;
 
 struct Params {
   points: u32,
-  dimensions: u32,
+  vectors: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> draws: array<f32>;
 @group(0) @binding(3) var<storage, read_write> seed: array<u32>;
 @group(0) @binding(4) var<storage, read_write> closest: array<f32>;
 @group(0) @binding(5) var<storage, read_write> run_sums: array<f32>;
-@group(0) @binding(6) var<storage, read_write> centroids: array<f32>;
+@group(0) @binding(6) var<storage, read_write> centroids: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> chosen: array<u32>;
 
 var<workgroup> lanes: array<f32, WORKGROUP>;
@@ -95,8 +95,8 @@ fn choose(@builtin(local_invocation_index) lane: u32) {
     if (narrow(false, lane)) { point = workgroupUniformLoad(&shared_first); }
   }
   let next = seed[0];
-  for (var k = lane; k < params.dimensions; k += WORKGROUP) {
-    centroids[next * params.dimensions + k] = x[point * params.dimensions + k];
+  for (var k = lane; k < params.vectors; k += WORKGROUP) {
+    centroids[next * params.vectors + k] = x[point * params.vectors + k];
   }
   workgroupBarrier();
   storageBarrier();
@@ -113,17 +113,17 @@ fn measure(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
   let run = group.x + group.y * groups.x;
   let first = run * RUN;
   if (first >= params.points) { return; }
-  let centre = seed[1] * params.dimensions;
+  let centre = seed[1] * params.vectors;
   var run_sum = 0.0;
   for (var begin = first; begin < min(first + RUN, params.points); begin += WORKGROUP / LANES) {
     let point = begin + lane / LANES;
     let row = min(point, params.points - 1u);
-    var sum = 0.0;
-    for (var k = lane % LANES; k < params.dimensions; k += LANES) {
-      let difference = x[row * params.dimensions + k] - x[centre + k];
+    var sum = vec4<f32>();
+    for (var k = lane % LANES; k < params.vectors; k += LANES) {
+      let difference = x[row * params.vectors + k] - x[centre + k];
       sum = fma(difference, difference, sum);
     }
-    lanes[lane] = sum;
+    lanes[lane] = (sum.x + sum.y) + (sum.z + sum.w);
     workgroupBarrier();
     if (lane % LANES == 0u && point < params.points) {
       var total = 0.0;

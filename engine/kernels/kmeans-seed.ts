@@ -8,6 +8,7 @@ const RUN = 256;
 
 export interface SeedShape {
   readonly points: number;
+  /** A multiple of 4 (pad with zeros). */
   readonly dimensions: number;
 }
 
@@ -26,7 +27,7 @@ export function seedRound<B>(
   { points, dimensions }: SeedShape,
   b: { x: B; draws: B; seed: B; closest: B; runSums: B; centroids: B; chosen: B },
 ): KernelCall<B>[] {
-  const params = { points, dimensions };
+  const params = { points, vectors: dimensions / 4 };
   return [
     {
       label: `k-means++ draw of ${points}`,
