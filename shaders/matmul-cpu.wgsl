@@ -89,6 +89,11 @@ fn load_b4(base: u32, column: u32, extent: u32) -> vec4f {
                load_b(base + min(column + 2u, last)), load_b(base + min(column + 3u, last)));
 }
 
+// Four steps of k for one row and one vec4 of columns, so that a sum is fetched and put back once.
+fn four_steps(x: vec4f, b_steps: array<vec4f, 4>, sum: vec4f) -> vec4f {
+  return fma(vec4f(x.w), b_steps[3], fma(vec4f(x.z), b_steps[2], fma(vec4f(x.y), b_steps[1], fma(vec4f(x.x), b_steps[0], sum))));
+}
+
 fn activate(x: f32) -> f32 {
   if (ACTIVATION == 1u) { return max(x, 0.0); }
   if (ACTIVATION == 2u) { // clamped because tanh of large arguments overflows on some drivers
@@ -161,11 +166,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     spread_a[g] = select(min(row, last_row), row, ALIGNED || TRANSPOSE_A);
   }
 
-  var sums: array<array<vec4f, TILE_VECTORS>, TILE_ROWS>;
+  // Indexed by loop counters alone, each as long as its loop: then drivers unroll the loops and keep
+  // the array in registers.
+  var sums: array<array<array<vec4f, TILE_VECTORS>, 8>, ROW_GROUPS>;
   let k_whole = select(k_begin + (k_end - k_begin) / 4u * 4u, k_end, ALIGNED);
   for (var k = k_begin; k < k_whole; k += 4u) {
     // four steps of B for this lane's columns
-    var b_tile: array<array<vec4f, TILE_VECTORS>, 4>;
+    var b_tile: array<array<vec4f, 4>, TILE_VECTORS>;
     for (var v = 0u; v < TILE_VECTORS; v++) {
       let column = first_column + (v * LANES + lane) * 4u;
       if (TRANSPOSE_B) {
@@ -175,11 +182,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
           quad[j] = load_b4(base_b + row * params.ldb, k, params.k);
         }
         for (var step = 0u; step < 4u; step++) {
-          b_tile[step][v] = vec4f(quad[0][step], quad[1][step], quad[2][step], quad[3][step]);
+          b_tile[v][step] = vec4f(quad[0][step], quad[1][step], quad[2][step], quad[3][step]);
         }
       } else {
         for (var step = 0u; step < 4u; step++) {
-          b_tile[step][v] = load_b4(base_b + (k + step) * params.ldb, column, params.n);
+          b_tile[v][step] = load_b4(base_b + (k + step) * params.ldb, column, params.n);
         }
       }
     }
@@ -191,33 +198,32 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
         } else {
           share = load_a4(base_a + spread_a[g] * params.lda, k, params.k);
         }
-        for (var step = 0u; step < 4u; step++) {
-          for (var r = 0u; r < 8u; r++) {
-            var x: f32;
+        for (var r = 0u; r < 8u; r++) {
+          var x: vec4f;
+          for (var step = 0u; step < 4u; step++) {
             if (TRANSPOSE_A) {
-              x = subgroupShuffle(share[r & 3u], step * 2u + (r >> 2u));
+              x[step] = subgroupShuffle(share[r & 3u], step * 2u + (r >> 2u));
             } else {
-              x = subgroupShuffle(share[step], r);
+              x[step] = subgroupShuffle(share[step], r);
             }
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-              sums[g * 8u + r][v] = fma(vec4f(x), b_tile[step][v], sums[g * 8u + r][v]);
-            }
+          }
+          for (var v = 0u; v < TILE_VECTORS; v++) {
+            sums[g][r][v] = four_steps(x, b_tile[v], sums[g][r][v]);
           }
         }
       }
     } else {
-      for (var i = 0u; i < TILE_ROWS; i++) {
-        let row = select(min(first_row + i, last_row), first_row + i, ALIGNED);
-        var share: vec4f;
-        if (TRANSPOSE_A) {
-          for (var step = 0u; step < 4u; step++) { share[step] = load_a(base_a + (k + step) * params.lda + row); }
-        } else {
-          share = load_a4(base_a + row * params.lda, k, params.k);
-        }
-        for (var step = 0u; step < 4u; step++) {
-          for (var v = 0u; v < TILE_VECTORS; v++) {
-            sums[i][v] = fma(vec4f(share[step]), b_tile[step][v], sums[i][v]);
+      for (var g = 0u; g < ROW_GROUPS; g++) {
+        for (var r = 0u; r < 8u; r++) {
+          let i = first_row + g * 8u + r;
+          let row = select(min(i, last_row), i, ALIGNED);
+          var x: vec4f;
+          if (TRANSPOSE_A) {
+            for (var step = 0u; step < 4u; step++) { x[step] = load_a(base_a + (k + step) * params.lda + row); }
+          } else {
+            x = load_a4(base_a + row * params.lda, k, params.k);
           }
+          for (var v = 0u; v < TILE_VECTORS; v++) { sums[g][r][v] = four_steps(x, b_tile[v], sums[g][r][v]); }
         }
       }
     }
@@ -234,23 +240,27 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
         } else {
           x = load_b4(base_b + k * params.ldb, column, params.n);
         }
-        for (var i = 0u; i < TILE_ROWS; i++) {
-          let row = min(first_row + i, last_row);
-          let y = load_a(base_a + select(row * params.lda + k, k * params.lda + row, TRANSPOSE_A));
-          sums[i][v] = fma(vec4f(y), x, sums[i][v]);
+        for (var g = 0u; g < ROW_GROUPS; g++) {
+          for (var r = 0u; r < 8u; r++) {
+            let row = min(first_row + g * 8u + r, last_row);
+            let y = load_a(base_a + select(row * params.lda + k, k * params.lda + row, TRANSPOSE_A));
+            sums[g][r][v] = fma(vec4f(y), x, sums[g][r][v]);
+          }
         }
       }
     }
   }
 
-  for (var i = 0u; i < TILE_ROWS; i++) {
-    let row = first_row + i;
-    if (ALIGNED || row < params.m) {
-      var base = z * params.stride_c + row * params.ldc;
-      if (PARTIAL) { base = ((slice * params.batch + z) * params.m + row) * params.n; }
-      for (var v = 0u; v < TILE_VECTORS; v++) {
-        let column = first_column + (v * LANES + lane) * 4u;
-        if (ALIGNED || column < params.n) { store_c4(base, column, sums[i][v]); }
+  for (var g = 0u; g < ROW_GROUPS; g++) {
+    for (var r = 0u; r < 8u; r++) {
+      let row = first_row + g * 8u + r;
+      if (ALIGNED || row < params.m) {
+        var base = z * params.stride_c + row * params.ldc;
+        if (PARTIAL) { base = ((slice * params.batch + z) * params.m + row) * params.n; }
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+          let column = first_column + (v * LANES + lane) * 4u;
+          if (ALIGNED || column < params.n) { store_c4(base, column, sums[g][r][v]); }
+        }
       }
     }
   }

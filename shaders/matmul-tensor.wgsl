@@ -13,7 +13,7 @@
 //
 //                    TILE_N = 128            Four subgroups, two by two. Each owns 64 x 64 results as
 //             +---------+---------+          4 x 4 tensor-core tiles of 16 x 16, held as accumulators.
-//             |  64x64  |  64x64  |          All threads copy slabs of A and B (TILE_K deep, 16 bytes a
+//             |  64x64  |  64x64  |          All threads copy slabs of A and B (TILE_K deep, 8 bytes a
 //   TILE_M    | sub-    | sub-    |          load, the next slab's loads issued before this slab's
 //   = 128     | group 0 | group 1 |          products) into workgroup memory whose rows are padded by
 //             +---------+---------+          16 bytes against bank conflicts. A transposed operand stays
