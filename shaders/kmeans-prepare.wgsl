@@ -1,12 +1,12 @@
 // What the k-means assignment kernels read besides the points: padded rows, centroid norms, centroid panels.
 //
-//   rows    target[r, c]        = r < source_rows and c < columns ? Real(source[r, c]) : 0
-//   norms   norms[j]            = Σ_c Real(source[j, c])², and 3e38 for the padding j ≥ source_rows (it never wins)
-//   panels  panel[g, k, lane]   = source[g·LANES + lane, 4k … 4k+3]
-//   normalise  source rows scaled to unit length, in place (rows of zeros stay)
-//   first_bad  bad[0]           = min(row with a NaN or an infinity)
+//   rows           padded[r, c]       = r < source_rows and c < columns ? Real(source[r, c]) : 0
+//   norms_of_rows  norms[j]           = Σ_c Real(source[j, c])², and 3e38 for the padding j ≥ source_rows (it never wins)
+//   panels         panel[g, k, lane]  = source[g·LANES + lane, 4k … 4k+3]
+//   normalise      unit[r, :]         scaled to length 1, in place (rows of zeros stay)
+//   first_bad      bad[0]             = min(bad[0], first row with a NaN or an infinity)
 //
-// Shapes: source is source_rows × columns (f32); target is target_rows × stride; norms is target_rows;
+// Shapes: source and unit are source_rows × columns (f32); padded is target_rows × stride; norms is target_rows;
 // panel is ⌈target_rows / LANES⌉ × columns/4 × LANES vectors, columns a multiple of 4.
 // Picture: one invocation a row, except `rows` and `panels`: one a value or vector written.
 

@@ -27,7 +27,10 @@ interface CommonOptions {
   readonly spherical?: boolean;
   /** `f16` searches on tensor cores where the adapter has them; distances and centroids stay f32. Default `f32`. */
   readonly precision?: "f32" | "f16";
-  /** Bytes of device memory for points; more are streamed from the host in each pass. Default 4 GiB. */
+  /**
+   * Bytes of device memory for points; more are streamed from the host in each pass. Default 4 GiB.
+   * Like `chunkRows` it sets where sums are cut, so another value may change the last bits of the centroids.
+   */
   readonly memory?: number;
   /** Rows per chunk, at most; by default what the adapter binds at once. */
   readonly chunkRows?: number;

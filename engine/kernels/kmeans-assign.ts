@@ -8,8 +8,6 @@ import { PANEL_LANES, PREPARE_SOURCES, padRows, panelRows, rowNorms } from "./km
 import { rowGroups, type Target } from "./target.js";
 
 const DISTANCE_FILE = "kmeans-distance.wgsl";
-/** Norm of a padding centroid in the shaders; scores of real ones must stay below it. */
-export const PADDING_NORM = 3e38;
 
 export type AssignVariant = "tensor" | "tiled" | "cpu";
 
@@ -70,15 +68,15 @@ export function assignTiles(target: Target, variant: AssignVariant): readonly As
 }
 
 /** Values per f16 row of the `tensor` variant: whole steps of 32. */
-export function halfStride(dimensions: number): number {
+function halfStride(dimensions: number): number {
   return Math.ceil(dimensions / 32) * 32;
 }
 
-export function paddedClusters(tile: AssignTile, clusters: number): number {
+function paddedClusters(tile: AssignTile, clusters: number): number {
   return Math.ceil(clusters / tile.clusters) * tile.clusters;
 }
 
-export function paddedPoints(tile: AssignTile, points: number): number {
+function paddedPoints(tile: AssignTile, points: number): number {
   return Math.ceil(points / tile.points) * tile.points;
 }
 
