@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `slm`: registers the commands, and turns errors into one clear message and an exit code. */
 import { Command, CommanderError } from "commander";
+import { registerDoctor } from "./commands/doctor.js";
 import { registerKernels } from "./commands/kernels.js";
 import { describeError, ExitCode } from "./exit.js";
 import { version } from "./version.js";
@@ -12,6 +13,7 @@ export function createProgram(): Command {
     .version(version())
     .showHelpAfterError("(add --help for the options)")
     .exitOverride();
+  registerDoctor(program);
   registerKernels(program);
   return program;
 }

@@ -47,6 +47,7 @@ function loadDawn(): DawnModule {
       `Dawn does not load on this machine (${process.platform}-${process.arch}, Node ${process.version}): ` +
         `${(error as Error).message.split("\n")[0]}. It needs glibc 2.34 or newer on Linux (musl is not supported); ` +
         "run `slm doctor` for what is missing.",
+      { cause: error },
     );
   }
   for (const [name, value] of Object.entries(loaded.globals)) {
@@ -87,8 +88,19 @@ export function createInstance(options: DawnOptions = {}): GPU {
   return instance;
 }
 
-/** Every adapter that Dawn sees, GPUs and software drivers alike, in Dawn's order. */
-export async function listAdapters(backend: Backend = defaultBackend()): Promise<AdapterSummary[]> {
+const lists = new Map<Backend, Promise<AdapterSummary[]>>();
+
+/** Every adapter that Dawn sees, GPUs and software drivers alike, in Dawn's order; asked for once in a process. */
+export function listAdapters(backend: Backend = defaultBackend()): Promise<AdapterSummary[]> {
+  let list = lists.get(backend);
+  if (!list) {
+    list = searchAdapters(backend);
+    lists.set(backend, list);
+  }
+  return list;
+}
+
+async function searchAdapters(backend: Backend): Promise<AdapterSummary[]> {
   if (backend === "null") return [{ index: 0, backend: "null", name: "null backend" }];
   /* Dawn lists adapters only in the message of a failed search by name. */
   const instance = createInstance({ backend, adapterName: "\u0001none" });

@@ -4,7 +4,14 @@
  */
 
 import { type DType, GpuBuffer } from "./buffer.js";
-import { type Backend, createInstance, defaultBackend, findAdapter, listAdapters } from "./dawn.js";
+import {
+  type AdapterSummary,
+  type Backend,
+  createInstance,
+  defaultBackend,
+  findAdapter,
+  listAdapters,
+} from "./dawn.js";
 import {
   DeviceLostError,
   GpuError,
@@ -108,22 +115,31 @@ export function describeAdapter(adapter: GPUAdapter, backend: Backend): AdapterD
 }
 
 /**
- * Finds an adapter: the one asked for, else the first GPU, else the first software driver.
+ * The adapter that `options` mean: the one asked for, else the first GPU, else the first software driver;
+ * undefined where there is none.
+ * @throws NoAdapterError when the one asked for does not exist
+ */
+export async function chooseAdapter(options: OpenOptions = {}): Promise<AdapterSummary | undefined> {
+  const wanted = options.adapter ?? (process.env.SLM_ADAPTER || undefined);
+  const backend = chooseBackend(options);
+  if (wanted !== undefined && backend !== "null") return findAdapter(wanted, backend);
+  const all = await listAdapters(backend);
+  return all.find((a) => !SOFTWARE.test(a.name)) ?? all[0];
+}
+
+function chooseBackend(options: OpenOptions): Backend {
+  return options.backend ?? (process.env.SLM_BACKEND as Backend | undefined) ?? defaultBackend();
+}
+
+/**
+ * Asks Dawn for the adapter of `chooseAdapter`.
  * @throws NoAdapterError when there is none.
  */
 export async function requestAdapter(
   options: OpenOptions,
 ): Promise<{ adapter: GPUAdapter; backend: Backend }> {
-  const wanted = options.adapter ?? (process.env.SLM_ADAPTER || undefined);
-  const backend = options.backend ?? (process.env.SLM_BACKEND as Backend | undefined) ?? defaultBackend();
-  let name: string | undefined;
-  if (backend !== "null") {
-    if (wanted !== undefined) name = (await findAdapter(wanted, backend)).name;
-    else {
-      const all = await listAdapters(backend);
-      name = (all.find((a) => !SOFTWARE.test(a.name)) ?? all[0])?.name;
-    }
-  }
+  const backend = chooseBackend(options);
+  const name = backend === "null" ? undefined : (await chooseAdapter(options))?.name;
   const instance = createInstance({ backend, adapterName: name, unchecked: options.unchecked });
   const adapter = await instance.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
@@ -379,4 +395,3 @@ export function formatBytes(bytes: number): string {
   }
   return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ${units[unit]}`;
 }
-
