@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import {
   type AdapterDescription,
+  type AdapterSummary,
   chooseAdapter,
   dawnVersion,
   diagnose,
@@ -90,15 +91,21 @@ async function examine(options: DoctorOptions): Promise<Report> {
   const host = inspectHost();
   const problems: Problem[] = nodeProblems();
   const adapters: AdapterReport[] = [];
-  let loads = false;
+  let all: readonly AdapterSummary[] | undefined;
   try {
-    const all = await listAdapters();
-    loads = true;
-    const chosen = all.length > 0 ? await chooseAdapter({ adapter: options.adapter }) : undefined;
-    for (const { index, name } of all)
-      adapters.push(await examineAdapter(index, name, index === chosen?.index));
+    all = await listAdapters();
   } catch (error) {
-    problems.push(loads ? wrongChoice(error as Error) : doesNotLoad(error as Error));
+    problems.push(doesNotLoad(error as Error));
+  }
+  const loads = all !== undefined;
+  let chosen: AdapterSummary | undefined;
+  try {
+    if (all && all.length > 0) chosen = await chooseAdapter({ adapter: options.adapter });
+  } catch (error) {
+    problems.push(wrongChoice(error as Error));
+  }
+  for (const { index, name } of all ?? []) {
+    adapters.push(await examineAdapter(index, name, index === chosen?.index));
   }
   const kinds = adapters.flatMap(({ description: d }) => (d && d.kind !== "null" ? [{ kind: d.kind }] : []));
   const found = diagnose(host, kinds);
@@ -184,7 +191,7 @@ function doesNotLoad(error: Error): Problem {
 function wrongChoice(error: Error): Problem {
   return {
     code: "no-such-adapter",
-    problem: error.message.replaceAll("\n", " "),
+    problem: error.message.split(" Available:")[0],
     remedy: "give --adapter or SLM_ADAPTER the index or part of the name of an adapter in this list",
   };
 }

@@ -155,16 +155,14 @@ export class Kernel {
   }
 
   /**
-   * Checks names, types and sizes of bindings and packs the uniform fields.
+   * Makes a bind group, after checking the names and types of the bindings.
    * @throws ValidationError saying what the kernel expects
    */
   bind(
     label: string,
     bindings: Readonly<Record<string, Binding | typeof UNUSED>>,
-    params: Params,
     uniform?: GPUBufferBinding,
   ): GPUBindGroup {
-    this.checkParams(label, params);
     const entries: GPUBindGroupEntry[] = [];
     const alignment = this.gpu.device.limits.minStorageBufferOffsetAlignment;
     for (const b of this.layout.bindings) {
@@ -215,7 +213,8 @@ export class Kernel {
     return this.gpu.device.createBindGroup({ label, layout: this.groupLayout, entries });
   }
 
-  private checkParams(label: string, params: Params): void {
+  /** @throws ValidationError unless `params` names exactly the fields of the kernel's uniform */
+  checkParams(label: string, params: Params): void {
     const expected = this.layout.uniform?.fields.map((f) => f.name) ?? [];
     const missing = expected.filter((name) => params[name] === undefined);
     const unknown = Object.keys(params).filter((name) => !expected.includes(name));

@@ -4,7 +4,7 @@
  */
 import { type Binding, BYTES, type GpuBuffer, type UNUSED } from "./buffer.js";
 import type { Gpu } from "./device.js";
-import { UnsupportedError } from "./errors.js";
+import { UnsupportedError, ValidationError } from "./errors.js";
 import type { Kernel, KernelSource, Params } from "./kernel.js";
 
 /** One dispatch as a kernel's host side describes it, before anything is compiled. */
@@ -14,6 +14,8 @@ export interface KernelCall<B = Binding> {
   readonly kernel: KernelSource;
   readonly bindings: Readonly<Record<string, B | typeof UNUSED>>;
   readonly params: Params;
+  /** Parameters that take their value from a plan variable: field → variable (`Plan.set`). */
+  readonly variables?: Readonly<Record<string, string>>;
   readonly workgroups: readonly [number, number, number];
   /** Work of the call, for the roofline. */
   readonly flops: number;
@@ -44,6 +46,13 @@ interface ClearStep {
   readonly size: number;
 }
 
+/** Where a variable lies in the uniform arena. */
+interface VariableSlot {
+  readonly variable: string;
+  readonly offset: number;
+  readonly type: "f32" | "u32" | "i32";
+}
+
 type Step = DispatchStep | ClearStep;
 
 /** Time and work of one dispatch of a profiled replay. */
@@ -60,6 +69,7 @@ const DISPATCHES_PER_SUBMIT = 512;
 
 export class Plan {
   #uniforms: GpuBuffer | undefined;
+  #variables: readonly VariableSlot[];
   #timing: { set: GPUQuerySet; resolve: GPUBuffer; count: number } | undefined;
 
   private constructor(
@@ -67,8 +77,23 @@ export class Plan {
     readonly label: string,
     readonly steps: readonly Step[],
     uniforms: GpuBuffer | undefined,
+    variables: readonly VariableSlot[],
   ) {
     this.#uniforms = uniforms;
+    this.#variables = variables;
+  }
+
+  /** Sets a variable for the replays queued from now on. */
+  set(variable: string, value: number): void {
+    const slots = this.#variables.filter((s) => s.variable === variable);
+    if (slots.length === 0) throw new ValidationError(`${this.label} has no variable "${variable}".`);
+    const word = new DataView(new ArrayBuffer(4));
+    for (const slot of slots) {
+      if (slot.type === "f32") word.setFloat32(0, value, true);
+      else if (slot.type === "u32") word.setUint32(0, value, true);
+      else word.setInt32(0, value, true);
+      this.gpu.device.queue.writeBuffer(this.#uniforms!.raw, slot.offset, word.buffer);
+    }
   }
 
   /** Floating-point operations of one replay. */
@@ -99,6 +124,7 @@ export class Plan {
     const data = new DataView(new ArrayBuffer(arenaBytes));
     let offset = 0;
     const steps: Step[] = [];
+    const variables: VariableSlot[] = [];
     for (const [i, call] of calls.entries()) {
       if (!("kernel" in call)) {
         const { buffer, dtype, offset: start, elements } = call.clear;
@@ -108,6 +134,7 @@ export class Plan {
       }
       const kernel = kernels[i]!;
       checkWorkgroups(gpu, call);
+      kernel.checkParams(call.label, call.params);
       const uniform = kernel.layout.uniform;
       let binding: GPUBufferBinding | undefined;
       if (uniform) {
@@ -118,9 +145,15 @@ export class Plan {
         }
         binding = { buffer: uniforms!.raw, offset, size: uniform.size };
       }
-      const group = kernel.bind(call.label, call.bindings, call.params, binding);
+      const group = kernel.bind(call.label, call.bindings, binding);
       if (uniform) {
         kernel.packParams(call.params, data, offset);
+        for (const [field, variable] of Object.entries(call.variables ?? {})) {
+          const found = uniform.fields.find((f) => f.name === field);
+          if (!found)
+            throw new ValidationError(`${call.label}: kernel ${kernel.name} has no parameter "${field}".`);
+          variables.push({ variable, offset: offset + found.offset, type: found.type });
+        }
         offset += slot;
       }
       steps.push({
@@ -134,7 +167,7 @@ export class Plan {
     }
     if (uniforms) gpu.device.queue.writeBuffer(uniforms.raw, 0, data.buffer);
     gpu.check();
-    return new Plan(gpu, label, steps, uniforms);
+    return new Plan(gpu, label, steps, uniforms, variables);
   }
 
   /** Queues one replay. Errors surface at the next read or `gpu.synchronize()`. */
