@@ -58,6 +58,11 @@ export class GpuBuffer {
 
   /** Reads `count` values from `start`, after everything queued before. f16 comes back as f32. */
   async read(start = 0, count = this.elements - start): Promise<Float32Array | Uint32Array | Int32Array> {
+    if (start < 0 || count < 0 || start + count > this.elements) {
+      throw new GpuError(
+        `Reading ${count} values at ${start} from "${this.label}", which holds ${this.elements}.`,
+      );
+    }
     const size = BYTES[this.dtype];
     const from = Math.floor((start * size) / 4) * 4;
     const bytes = await this.gpu.readBytes(this.raw, from, start * size - from + count * size);

@@ -80,7 +80,7 @@ function override(
 
 function formatConstant(value: ConstantValue, type: string): string {
   if (typeof value === "boolean") return String(value);
-  if (type === "f32") return Number.isInteger(value) ? `${value}.0` : `${value}`;
+  if (type === "f32") return /[.e]/.test(`${value}`) ? `${value}` : `${value}.0`;
   if (type === "u32") return `${value}u`;
   return `${value}`;
 }

@@ -1,0 +1,171 @@
+/** WGSL as text: overrides, entry points, bindings in use, layouts. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ShaderError } from "../../../engine/gpu/index.js";
+import { applyTunables, blankComments, entryPoints, reflect } from "../../../engine/gpu/wgsl.js";
+
+const lines = (text: string) => text.split("\n").length;
+
+describe("overrides", () => {
+  const source = [
+    "// const TILE: u32 = 1u; in a comment",
+    "const TILE: u32 = 16u;",
+    "const SCALE: f32 = 0.5;",
+    "const ON = true;",
+    "const N = 3;",
+    "const WIDE: u32 =",
+    "  4u +",
+    "  4u;",
+    "alias Real = f32;",
+    "alias Element = vec4<Real>;",
+    "fn f() -> Real { const TILE_LOCAL = 3; return Real(TILE); }",
+  ].join("\n");
+
+  test("replace the value and keep the declared type, in the type's own notation", () => {
+    const text = applyTunables("k.wgsl", source, {
+      constants: { TILE: 32, SCALE: 2, ON: false, N: -7, WIDE: 12 },
+      types: { Element: "vec2<f32>" },
+    });
+    for (const part of [
+      "const TILE: u32 = 32u;",
+      "const SCALE: f32 = 2.0;",
+      "const ON = false;",
+      "const N = -7;",
+      "alias Element = vec2<f32>;",
+    ]) {
+      assert.ok(text.includes(part), `${part} in\n${text}`);
+    }
+    assert.match(text, /const WIDE: u32 = 12u\s*;/);
+  });
+
+  test("keep every line where it was, comments too", () => {
+    const text = applyTunables("k.wgsl", source, {
+      constants: { WIDE: 12, TILE: 1 },
+      types: { Real: "f32" },
+    });
+    assert.equal(lines(text), lines(source));
+    assert.equal(
+      text.split("\n").findIndex((l) => l.startsWith("alias Element")),
+      9,
+    );
+    assert.equal(text.split("\n")[0], source.split("\n")[0]);
+  });
+
+  test("switch f16 on exactly where it is used, on the first line", () => {
+    const half = applyTunables("k.wgsl", source, { types: { Real: "f16" } });
+    assert.match(half, /^enable f16; \/\/ const TILE/);
+    assert.equal(lines(half), lines(source));
+    assert.equal(applyTunables("k.wgsl", source, {}), source);
+    assert.equal(applyTunables("k.wgsl", "// f16 in words\nfn f() {}", {}), "// f16 in words\nfn f() {}");
+    const enabled = "enable f16;\nalias Real = f16;";
+    assert.equal(applyTunables("k.wgsl", enabled, {}), enabled);
+  });
+
+  test("f32 constants are written so that WGSL takes them, also when tiny or huge", () => {
+    for (const value of [1e-30, 1e21, 1e22, -0.1, 123456789, 2 ** 60]) {
+      const text = applyTunables("k.wgsl", "const X: f32 = 0.0;", { constants: { X: value } });
+      const literal = /= ([^;]+);/.exec(text)![1];
+      assert.match(literal, /^-?(\d+\.\d*|\d*\.\d+|\d+)([eE][+-]?\d+)?f?$/, literal);
+      assert.equal(Number(literal.replace(/f$/, "")), value);
+    }
+  });
+
+  test("of a name that is not there are refused with the names that are", () => {
+    assert.throws(
+      () => applyTunables("k.wgsl", source, { constants: { TIEL: 3 } }),
+      (e: Error) =>
+        e instanceof ShaderError &&
+        /k\.wgsl has no top-level `const TIEL`/.test(e.message) &&
+        /TILE, SCALE, ON, N, WIDE/.test(e.message),
+    );
+    assert.throws(
+      () => applyTunables("k.wgsl", source, { types: { TILE: "f32" } }),
+      (e: Error) => e instanceof ShaderError && /`alias TILE`. It has: Real, Element/.test(e.message),
+    );
+  });
+});
+
+const KERNEL = `
+struct Params { rows: u32, /* not a field: x: u32 */ scale: f32, shift: i32 }
+struct Pair { a: f32, b: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> input: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> output: array<u32>;
+@group(0) @binding(3) var<storage> other: array<vec2<f16>>;
+@group(0) @binding(4) var<storage, read> signs: array<i32>;
+var<workgroup> shared: array<f32, 64>;
+fn deep(i: u32) -> u32 { return bitcast<u32>(signs[i]); }
+fn load(i: u32) -> f32 { let x = input[i].x; return x * f32(deep(i)); }
+// @compute fn commented() {}
+@compute @workgroup_size(64, 1, 1)
+fn first(@builtin(global_invocation_id) id: vec3u) { output[id.x] = u32(load(id.x) * params.scale); }
+@workgroup_size(8) @compute fn second() { let p = Pair(1.0, 2.0); output[0] = u32(other[0].x) + u32(p.a); }
+fn helper() {}
+`;
+
+describe("reflection", () => {
+  test("finds the entry points, not those in comments", () => {
+    assert.deepEqual(entryPoints(KERNEL), ["first", "second"]);
+  });
+
+  test("gives what an entry point uses, through the functions that it calls, by binding number", () => {
+    const layout = reflect("k.wgsl", KERNEL, "first");
+    assert.deepEqual(layout.bindings, [
+      { name: "params", binding: 0, kind: "uniform", dtype: undefined, lanes: 1 },
+      { name: "output", binding: 1, kind: "read_write", dtype: "u32", lanes: 1 },
+      { name: "input", binding: 2, kind: "read", dtype: "f32", lanes: 4 },
+      { name: "signs", binding: 4, kind: "read", dtype: "i32", lanes: 1 },
+    ]);
+    assert.deepEqual(layout.uniform, {
+      name: "params",
+      size: 16,
+      fields: [
+        { name: "rows", offset: 0, type: "u32" },
+        { name: "scale", offset: 4, type: "f32" },
+        { name: "shift", offset: 8, type: "i32" },
+      ],
+    });
+    const second = reflect("k.wgsl", KERNEL, "second");
+    assert.deepEqual(
+      second.bindings.map((b) => [b.name, b.dtype, b.lanes]),
+      [
+        ["output", "u32", 1],
+        ["other", "f16", 2],
+      ],
+    );
+    assert.equal(second.uniform, undefined);
+  });
+
+  test("a member or a field of the same name as a binding is no use of it", () => {
+    const text = KERNEL.replace("u32(p.a)", "u32(p.a) + u32(vec2f().x)")
+      .replace("struct Pair { a: f32", "struct Pair { a: f32, input: f32")
+      .replace("Pair(1.0, 2.0)", "Pair(1.0, 2.0, 3.0)");
+    const used = reflect("k.wgsl", text.replace("u32(p.a)", "u32(p.input)"), "second").bindings.map(
+      (b) => b.name,
+    );
+    assert.deepEqual(used, ["output", "other"]);
+  });
+
+  test("refuses an entry point that is not there, and groups and fields that the engine does not bind", () => {
+    const refuses = (text: string, entry: string, message: RegExp) =>
+      assert.throws(
+        () => reflect("k.wgsl", text, entry),
+        (e: Error) => e instanceof ShaderError && message.test(e.message),
+      );
+    refuses(KERNEL, "third", /k\.wgsl has no compute entry point "third"\. It has: first, second\./);
+    refuses(KERNEL, "helper", /no compute entry point "helper"/);
+    refuses(
+      KERNEL.replace("@group(0) @binding(1)", "@group(1) @binding(1)"),
+      "first",
+      /"output" is in group 1/,
+    );
+    refuses(KERNEL.replace("shift: i32", "shift: vec2<f32>"), "first", /params\.shift is vec2/);
+  });
+
+  test("comments become blanks of the same length", () => {
+    const text = "a /* b\nc */ d // e\nf";
+    const blanked = blankComments(text);
+    assert.equal(blanked, "a     \n     d     \nf");
+    assert.equal(blanked.length, text.length);
+  });
+});
