@@ -1,0 +1,187 @@
+/**
+ * Turns what the schema refuses into problems a person can act on: the key, what is expected there, what was given,
+ * and the nearest right name. Expectations are worded from the JSON Schema, so they cannot differ from the reference.
+ */
+import { inspect } from "node:util";
+import type { z } from "zod";
+import type { ConfigProblem } from "./config-error.js";
+import { configKeys, keyAt } from "./config-reference.js";
+import { getAt, type KeyPath } from "./config-source.js";
+
+/** Names that other trainers use for these keys. */
+const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
+  lr: "training.learningRate",
+  batchsize: "training.batch",
+  microbatchsize: "training.batch",
+  gradientaccumulation: "training.accumulate",
+  gradientaccumulationsteps: "training.accumulate",
+  maxsteps: "training.budget.steps",
+  maxiters: "training.budget.steps",
+  maxtokens: "training.budget.tokens",
+  lrscheduler: "training.schedule",
+  warmupsteps: "training.warmup",
+  gradclip: "training.clipNorm",
+  maxgradnorm: "training.clipNorm",
+  minlr: "training.finalLearningRateFraction",
+  device: "training.adapter",
+  dtype: "training.precision",
+  vocabsize: "tokenizer.vocabulary",
+  seqlen: "model.context",
+  sequencelength: "model.context",
+  contextlength: "model.context",
+  blocksize: "model.context",
+  nlayer: "model.layers",
+  nhead: "model.heads",
+  nembd: "model.width",
+  hiddensize: "model.width",
+  intermediatesize: "model.hidden",
+  evalevery: "evaluation.every",
+  saveevery: "checkpoints.every",
+  savetotallimit: "checkpoints.keepLast",
+  outputdir: "output.runs",
+};
+
+/** The problems behind one issue of the schema; `value` is what was parsed. */
+export function problemsOfIssue(
+  issue: z.core.$ZodIssue,
+  value: unknown,
+): (ConfigProblem & { at: KeyPath })[] {
+  const path = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
+  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...path, key], value));
+  if (issue.code === "invalid_key") {
+    const name = String(path[path.length - 1]);
+    const message = `${show(name)} is no name for a set; use letters, digits, "_" and "-", at most 64.`;
+    return [{ at: path, path: dotted(path), message, value: name }];
+  }
+  const given = getAt(value, path);
+  const key = keyAt(path);
+  const expected = key?.expected ?? "another value";
+  if (given === undefined) {
+    return [{ at: path, path: dotted(path), message: `is missing; expected ${expected}.` }];
+  }
+  const suggestion = suggestValue(given, key?.allowed, key?.isNumber ?? false);
+  const hint = suggestion === undefined ? "" : ` Did you mean ${suggestion}?`;
+  return [
+    {
+      at: path,
+      path: dotted(path),
+      message: `expected ${expected}, not ${show(given)}.${hint}`,
+      value: given,
+      suggestion,
+    },
+  ];
+}
+
+function unknownKey(path: KeyPath, value: unknown): ConfigProblem & { at: KeyPath } {
+  const name = String(path[path.length - 1]);
+  const group = dotted(path.slice(0, -1));
+  const siblings = configKeys().filter((key) => parentOf(key.path) === group);
+  const suggestion = suggestKey(name, group);
+  const hint =
+    suggestion !== undefined
+      ? `Did you mean "${suggestion}"?`
+      : `${group === "" ? "The keys are" : `"${group}" has`} ${siblings.map((key) => lastOf(key.path)).join(", ")}.`;
+  return {
+    at: path,
+    path: dotted(path),
+    message: `there is no such key. ${hint}`,
+    value: getAt(value, path),
+    suggestion,
+  };
+}
+
+/** The right name for a key that does not exist: within its group, then in any group. */
+function suggestKey(name: string, group: string): string | undefined {
+  const keys = configKeys();
+  const siblings = keys.filter((key) => parentOf(key.path) === group).map((key) => lastOf(key.path));
+  const near = nearest(name, siblings);
+  if (near !== undefined) return near;
+  const elsewhere = KNOWN_ELSEWHERE[plain(name)];
+  if (elsewhere !== undefined) return elsewhere;
+  const same = keys.find((key) => plain(lastOf(key.path)) === plain(name));
+  if (same !== undefined) return same.path;
+  const close = nearest(
+    name,
+    keys.map((key) => lastOf(key.path)),
+  );
+  return keys.find((key) => lastOf(key.path) === close)?.path;
+}
+
+function suggestValue(
+  given: unknown,
+  allowed: readonly string[] | undefined,
+  isNumber: boolean,
+): string | undefined {
+  if (typeof given !== "string") return undefined;
+  if (allowed !== undefined) return nearest(given, allowed);
+  if (!isNumber) return undefined;
+  const match = /^([\d_, ]+(?:\.\d+)?(?:e[+-]?\d+)?)([kMGT]?)$/.exec(given.trim());
+  if (match === null) return undefined;
+  const factor = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 }[match[2]] ?? 1;
+  const number = Number(match[1].replace(/[_, ]/g, "")) * factor;
+  return Number.isFinite(number) ? String(number) : undefined;
+}
+
+/** The candidate that differs least from a word; undefined when none is alike. Case, "_" and "-" do not count. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const short = plain(word).slice(0, 64);
+  let best: string | undefined;
+  let least = Math.max(1, Math.floor(short.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(short, plain(candidate));
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/** Insertions, deletions, substitutions and swaps of neighbours that turn one word into another. */
+function editDistance(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    rows.push([i]);
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1;
+      let cost = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + change);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        cost = Math.min(cost, rows[i - 2][j - 2] + 1);
+      rows[i].push(cost);
+    }
+  }
+  return rows[a.length][b.length];
+}
+
+/** A value in an error message, short whatever it is. */
+export function show(value: unknown): string {
+  const text =
+    typeof value === "string"
+      ? JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
+      : inspect(value, {
+          depth: 1,
+          maxArrayLength: 4,
+          maxStringLength: 40,
+          breakLength: Number.POSITIVE_INFINITY,
+        });
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}
+
+export function dotted(path: KeyPath): string {
+  return path.reduce<string>(
+    (text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? key : `${text}.${key}`),
+    "",
+  );
+}
+
+function plain(name: string): string {
+  return name.toLowerCase().replace(/[_-]/g, "");
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf(".")));
+}
+
+function lastOf(path: string): string {
+  return path.slice(path.lastIndexOf(".") + 1);
+}

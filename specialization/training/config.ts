@@ -1,0 +1,122 @@
+/**
+ * Configurations of training runs: read from YAML with overrides, checked in full, completed with defaults. Whatever is
+ * wrong is reported at once, each problem with its file, line, column, key, value and remedy.
+ */
+import { basename, extname, resolve } from "node:path";
+import { stringify } from "yaml";
+import { ConfigError, type ConfigProblem } from "./config-error.js";
+import { problemsOfIssue } from "./config-problems.js";
+import { type Resolution, type RunConfig, resolveConfig } from "./config-resolve.js";
+import { runConfigSchema } from "./config-schema.js";
+import {
+  type ConfigSource,
+  getAt,
+  type KeyPath,
+  readConfigSource,
+  removeAt,
+  setAt,
+} from "./config-source.js";
+
+export { ConfigError, type ConfigProblem, formatProblem } from "./config-error.js";
+export {
+  type ConfigKey,
+  configHelp,
+  configJsonSchema,
+  configKeys,
+  configReference,
+} from "./config-reference.js";
+export {
+  type Budget,
+  HELD_OUT_SET,
+  modelArchitecture,
+  type RunConfig,
+  validationSets,
+} from "./config-resolve.js";
+export type { RunConfigInput } from "./config-schema.js";
+
+export interface LoadedConfig {
+  /** Complete: every default filled in, every path absolute. */
+  readonly config: RunConfig;
+  /** What is allowed but probably not meant, with its place. */
+  readonly warnings: readonly ConfigProblem[];
+  /** The file as it was named; undefined when there was none. */
+  readonly source: string | undefined;
+}
+
+/**
+ * Reads a configuration.
+ *
+ * @param path a YAML file; without one everything comes from overrides and defaults
+ * @param overrides "key.path=value" each, the value in YAML; later ones win
+ * @throws ConfigError that lists every problem
+ */
+export function loadConfig(path?: string, overrides: readonly string[] = []): LoadedConfig {
+  const source = readConfigSource(path, overrides);
+  const { problems, resolution } = examine(source.value, runNameOf(path));
+  const located = [...source.problems, ...problems.map((p) => ({ ...p, ...placeOf(source, p) }))];
+  if (located.length > 0 || resolution === undefined) throw new ConfigError(located);
+  const warnings = resolution.warnings.map((p) => ({ ...p, ...placeOf(source, p) }));
+  const { output } = resolution.config;
+  const config = { ...resolution.config, output: { ...output, runs: resolve(output.runs) } };
+  return { config, warnings, source: path };
+}
+
+/** Every problem of a configuration that was read elsewhere; empty when it can be used. */
+export function configProblems(value: unknown): ConfigProblem[] {
+  return examine(value, "run").problems;
+}
+
+/** Checks and completes a configuration that was read elsewhere; paths stay as they are. @throws ConfigError */
+export function completeConfig(value: unknown): RunConfig {
+  const { problems, resolution } = examine(value, "run");
+  if (problems.length > 0 || resolution === undefined) throw new ConfigError(problems);
+  return resolution.config;
+}
+
+/** The text of run.yaml; `loadConfig` of it gives the same configuration. */
+export function configToYaml(config: RunConfig): string {
+  return stringify(config, { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+function examine(
+  value: unknown,
+  name: string,
+): { problems: ConfigProblem[]; resolution: Resolution | undefined } {
+  const given = (path: string) => getAt(value, path.split(".")) !== undefined;
+  const parsed = runConfigSchema.safeParse(value);
+  if (parsed.success) {
+    const resolution = resolveConfig(parsed.data, given, name);
+    return { problems: [...resolution.problems], resolution };
+  }
+  const problems = parsed.error.issues.flatMap((issue) => problemsOfIssue(issue, value));
+  /* without the faulty keys the rest can still be checked for combinations, so that nothing is told in two rounds */
+  const repaired = runConfigSchema.safeParse(problems.reduceRight((rest, { at }) => repair(rest, at), value));
+  const faulty = new Set(problems.map((p) => p.path));
+  const others = repaired.success
+    ? resolveConfig(repaired.data, given, name).problems.filter((p) => !faulty.has(p.path))
+    : [];
+  return {
+    problems: [...problems.map(({ at: _, ...problem }) => problem), ...others],
+    resolution: undefined,
+  };
+}
+
+/** The value without a faulty key; a required one gets a stand-in. */
+function repair(value: unknown, at: KeyPath): unknown {
+  if (at.length === 0) return { data: { train: "-" } };
+  if (at[0] === "data" && (at.length === 1 || at[1] === "train")) {
+    return at.length === 1 ? setAt(value, ["data"], { train: "-" }) : setAt(value, ["data", "train"], "-");
+  }
+  return removeAt(value, at);
+}
+
+function placeOf(source: ConfigSource, { path, message }: ConfigProblem) {
+  const keys = path.split(/\.|\[(\d+)\]/).filter((part) => part !== undefined && part !== "");
+  return source.locate(keys, message.startsWith("there is no such key") ? "key" : "value");
+}
+
+/** The name of a run whose configuration names none: that of its file. */
+function runNameOf(path: string | undefined): string {
+  const name = path === undefined ? "" : basename(path, extname(path)).replace(/[^A-Za-z0-9._-]+/g, "-");
+  return /^[A-Za-z0-9]/.test(name) ? name.slice(0, 100) : "run";
+}
