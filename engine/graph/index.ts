@@ -3,6 +3,7 @@ export { type CompileRequest, compile, type Persistent, type Program } from "./c
 export { Executable, type MemoryPlan, memoryOf } from "./executable.js";
 export { gradients } from "./gradients.js";
 export { attention, type Heads, rope } from "./operations/attention.js";
+export { cachedAttention } from "./operations/cached-attention.js";
 export { type CrossEntropyOptions, projectedCrossEntropy } from "./operations/cross-entropy.js";
 export * from "./operations/elementwise.js";
 export { embedding } from "./operations/embedding.js";

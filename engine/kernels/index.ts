@@ -1,6 +1,7 @@
 /** Every kernel of the engine, for `slm kernels` and the tests. */
 
 import { adamw } from "./adamw.js";
+import { cache } from "./cache-append.js";
 import { crossEntropy } from "./cross-entropy.js";
 import type { KernelDefinition } from "./definition.js";
 import { elementwise } from "./elementwise.js";
@@ -8,15 +9,20 @@ import { embedding } from "./embedding.js";
 import { kmeansAssign } from "./kmeans-assign.js";
 import { kmeansSeed } from "./kmeans-seed.js";
 import { kmeansUpdate } from "./kmeans-update.js";
+import { matmul } from "./matmul-definition.js";
 import { projectWeights } from "./project-weights.js";
 import { reduce } from "./reduce.js";
 import { rmsNorm } from "./rms-norm.js";
+import { rope } from "./rope.js";
 import { softmax } from "./softmax.js";
 import { sort } from "./sort.js";
 import { swiglu } from "./swiglu.js";
 import { transpose } from "./transpose.js";
 
 export const KERNELS: readonly KernelDefinition[] = [
+  matmul,
+  rope,
+  cache,
   reduce,
   rmsNorm,
   crossEntropy,
@@ -46,3 +52,4 @@ export {
 export type { CaseContext, KernelCase, KernelDefinition, KernelVariant, Real } from "./definition.js";
 export { median, type Timing, timeCase, timePlan } from "./measure.js";
 export { type Target, targetOf } from "./target.js";
+export { tune } from "./tuner.js";

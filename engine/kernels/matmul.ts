@@ -5,7 +5,7 @@
  */
 import { type KernelCall, UNUSED } from "../gpu/index.js";
 import type { Real } from "./definition.js";
-import { type MatmulTile, tilesFor } from "./matmul-tiles.js";
+import { type MatmulTile, tileFor } from "./matmul-tiles.js";
 import type { Target } from "./target.js";
 
 export const ACTIVATIONS = ["none", "relu", "gelu", "silu"] as const;
@@ -70,7 +70,7 @@ export function matmulCalls<B>(
   shape: MatmulShape,
   b: MatmulBindings<B>,
   workspace: B | undefined,
-  tile: MatmulTile = tilesFor(target, shape)[0],
+  tile: MatmulTile = tileFor(target, shape),
 ): KernelCall<B>[] {
   const { m, n, k, batch = 1, transposeA = false, transposeB = false } = shape;
   const slices = splitK(target, shape);
@@ -109,7 +109,11 @@ export function matmulCalls<B>(
     label: `matmul ${layout} ${batch > 1 ? `${batch} × ` : ""}${m} × ${n} × ${k}`,
     kernel: {
       file: tile.file,
-      types: { RealA: shape.a, RealB: shape.b, RealC: partial ? "f32" : shape.c, Real: shape.a },
+      types: {
+        ...(tile.variant === "tensor" ? {} : { RealA: shape.a, RealB: shape.b }),
+        RealC: partial ? "f32" : shape.c,
+        Real: shape.a,
+      },
       constants: {
         TRANSPOSE_A: transposeA,
         TRANSPOSE_B: transposeB,
@@ -117,7 +121,7 @@ export function matmulCalls<B>(
         GROUPED: shape.grouped === "matrix",
         GROUPED_K: shape.grouped === "range",
         PARTIAL: partial,
-        ALIGNED: tile.aligned(shape, slices),
+        ALIGNED: isAligned(tile, shape, slices),
         VECTOR_A: multiple(lda, strideA),
         VECTOR_B: multiple(ldb, strideB),
         VECTOR_C: multiple(n, partial ? 0 : strideC),
@@ -133,7 +137,7 @@ export function matmulCalls<B>(
       batch_index: b.batchIndex ?? UNUSED,
     },
     params: { ...params, alpha: partial ? 1 : params.alpha },
-    workgroups: tile.workgroups(m, n, batch * slices),
+    workgroups: workgroupsOf(tile, m, n, batch * slices),
     flops: 2 * m * n * k * batch,
     bytes: operands + (partial ? 4 * m * n * batch * slices : result),
   };
@@ -159,4 +163,15 @@ export function matmulCalls<B>(
       bytes: 4 * m * n * batch * slices + result,
     },
   ];
+}
+
+function workgroupsOf(tile: MatmulTile, m: number, n: number, depth: number): [number, number, number] {
+  const across = Math.ceil(n / tile.columns);
+  const down = Math.ceil(m / tile.rows);
+  return tile.rowsFirst ? [down, across, depth] : [across, down, depth];
+}
+
+/** Whether every dimension, and every slice of k, is a whole number of tiles, so that edges need no code. */
+function isAligned(tile: MatmulTile, { m, n, k, grouped }: MatmulShape, slices: number): boolean {
+  return grouped !== "range" && m % tile.rows === 0 && n % tile.columns === 0 && k % (tile.depth * slices) === 0;
 }

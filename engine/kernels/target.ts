@@ -1,5 +1,6 @@
 /** What kernels need to know of the device they are about to run on, to choose variants and sizes. */
 import type { Gpu } from "../gpu/index.js";
+import { Preferences } from "./preferences.js";
 
 export interface Target {
   readonly adapterName: string;
@@ -13,6 +14,19 @@ export interface Target {
   readonly maxBindingBytes: number;
   readonly maxWorkgroupMemory: number;
   readonly maxWorkgroupsPerDimension: number;
+  /** Tiles that were measured to be fastest here; absent where nothing may depend on measurements. */
+  readonly preferences?: Preferences;
+}
+
+const preferences = new Map<string, Preferences>();
+
+function preferencesOf(adapterName: string): Preferences {
+  let known = preferences.get(adapterName);
+  if (!known) {
+    known = Preferences.load(adapterName);
+    preferences.set(adapterName, known);
+  }
+  return known;
 }
 
 /** lavapipe's subgroup matrices corrupt memory when pipelines mix, so software adapters do without them. */
@@ -35,6 +49,7 @@ export function targetOf(gpu: Gpu): Target {
     maxBindingBytes: Math.min(gpu.device.limits.maxStorageBufferBindingSize, gpu.device.limits.maxBufferSize),
     maxWorkgroupMemory: gpu.device.limits.maxComputeWorkgroupStorageSize,
     maxWorkgroupsPerDimension: gpu.device.limits.maxComputeWorkgroupsPerDimension,
+    preferences: preferencesOf(adapter.name),
   };
 }
 

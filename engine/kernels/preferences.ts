@@ -1,0 +1,92 @@
+/**
+ * Which tile was measured to be fastest for each class of shapes on one adapter, kept on disk. The key holds the
+ * adapter, its driver and the kernels' source, so that a changed kernel is measured again.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { shadersFolder } from "../gpu/index.js";
+
+/** A class of shapes that a program asked for and that has not been measured. */
+export interface Miss {
+  readonly kind: string;
+  readonly shapeClass: string;
+  /** A shape of the class, as its kernel's host side describes it. */
+  readonly shape: unknown;
+}
+
+export class Preferences {
+  #choices: Map<string, string>;
+  #misses = new Map<string, Miss>();
+
+  private constructor(
+    readonly file: string,
+    choices: Record<string, string>,
+  ) {
+    this.#choices = new Map(Object.entries(choices));
+  }
+
+  /** What is known of an adapter. An unreadable cache is as good as an empty one: it is only measurements. */
+  static load(adapterName: string): Preferences {
+    const key = createHash("sha256").update(adapterName).update(kernelSources()).digest("hex").slice(0, 16);
+    const file = join(cacheFolder(), `tiles-${key}.json`);
+    let choices: Record<string, string> = {};
+    try {
+      const parsed: unknown = JSON.parse(readFileSync(file, "utf8"));
+      if (typeof parsed === "object" && parsed !== null) choices = (parsed as { choices?: Record<string, string> }).choices ?? {};
+    } catch {
+      choices = {};
+    }
+    return new Preferences(file, choices);
+  }
+
+  /** The preferred tile's name; a class that was never measured is remembered as a miss. */
+  preferred(kind: string, shapeClass: string, shape: unknown): string | undefined {
+    const key = `${kind} ${shapeClass}`;
+    const choice = this.#choices.get(key);
+    if (choice === undefined && !this.#misses.has(key)) this.#misses.set(key, { kind, shapeClass, shape });
+    return choice;
+  }
+
+  takeMisses(): Miss[] {
+    const misses = [...this.#misses.values()];
+    this.#misses.clear();
+    return misses;
+  }
+
+  prefer({ kind, shapeClass }: Miss, tile: string): void {
+    this.#choices.set(`${kind} ${shapeClass}`, tile);
+  }
+
+  /** Writes the cache, whole or not at all. A read-only home folder only costs measuring again. */
+  save(adapterName: string): void {
+    const sorted = Object.fromEntries([...this.#choices].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const temporary = `${this.file}.${process.pid}`;
+    try {
+      mkdirSync(cacheFolder(), { recursive: true });
+      writeFileSync(temporary, `${JSON.stringify({ adapter: adapterName, choices: sorted }, null, 2)}\n`);
+      renameSync(temporary, this.file);
+    } catch (error) {
+      process.emitWarning(`The measured tiles could not be kept in ${this.file}: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** Where measurements are kept between runs: SLM_CACHE, or the user's cache folder. */
+export function cacheFolder(): string {
+  if (process.env.SLM_CACHE) return process.env.SLM_CACHE;
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "slm-forge");
+}
+
+let sources: string | undefined;
+
+function kernelSources(): string {
+  if (sources === undefined) {
+    const folder = shadersFolder();
+    const hash = createHash("sha256");
+    for (const name of readdirSync(folder).filter((n) => /^(matmul|attention)/.test(n)).sort()) hash.update(readFileSync(join(folder, name)));
+    sources = hash.digest("hex");
+  }
+  return sources;
+}
