@@ -12,14 +12,14 @@
 //   Every lane of the SIMD unit owns a whole query, so that keys and values are the same for all lanes (one scalar load,
 //   broadcast) and nothing needs a barrier or workgroup memory:
 //
-//              keys, 16 at a time, 4 at once                HEAD_DIM
+//              keys, 4 at once                              HEAD_DIM
 //      lane 0 | 4 scores over all of d         |   -->   | HEAD_DIM of O, in registers        |
 //      lane 1 |                                |         |                                    |
 //      ..       k[j][d .. d+3]: uniform vec4               v[j][d .. d+3]: uniform vec4
 //
 //   Loops over d have constant bounds: the driver unrolls them, and the private arrays become registers.
 //
-// Numerics: f32 throughout. KEY_BLOCK fixes the order of the online softmax and is no tunable; WORKGROUP may be tuned and
+// Numerics: f32 throughout. the 4 keys of a step fix the order of the online softmax; WORKGROUP may be tuned and
 //           changes no bit.
 // Source:   Dao, "FlashAttention-2" (arXiv 2307.08691), algorithm 1; the mapping is our own, from measurements.
 
@@ -33,7 +33,7 @@ const HEAD_DIM: u32 = 64;
 const CAUSAL: bool = true;
 const WORKGROUP: u32 = 8;
 
-const KEY_BLOCK = 16u;
+const KEY_BLOCK = 4u;
 const DIM4 = (HEAD_DIM + 3u) / 4u;
 const MASKED = -1e30;
 const LOG2_E = 1.4426950408889634;
@@ -125,45 +125,32 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
   }
 
   for (var key_base = 0u; key_base < key_end; key_base += KEY_BLOCK) {
-    var p: array<vec4f, KEY_BLOCK / 4u>;
-    var block_max = row_max;
-    let keys = min(KEY_BLOCK, key_end - key_base);
-    for (var j = 0u; j < keys; j += 4u) {
-      // beyond the last key the last one is read again; its scores are masked
-      let key = vec4u(key_base + j) + vec4u(0u, 1u, 2u, 3u);
-      let at = vec4u(k_base) + min(key, vec4u(params.key_tokens - 1u)) * params.k_row_stride;
-      var s = vec4f();
-      for (var c = 0u; c < DIM4; c++) {
-        let k0 = load_k(at.x + c * 4u, c * 4u);
-        let k1 = load_k(at.y + c * 4u, c * 4u);
-        let k2 = load_k(at.z + c * 4u, c * 4u);
-        let k3 = load_k(at.w + c * 4u, c * 4u);
-        s = fma(vec4f(x[c].x), vec4f(k0.x, k1.x, k2.x, k3.x), s);
-        s = fma(vec4f(x[c].y), vec4f(k0.y, k1.y, k2.y, k3.y), s);
-        s = fma(vec4f(x[c].z), vec4f(k0.z, k1.z, k2.z, k3.z), s);
-        s = fma(vec4f(x[c].w), vec4f(k0.w, k1.w, k2.w, k3.w), s);
-      }
-      s = select(vec4f(MASKED), s, key < vec4u(visible));
-      block_max = max(block_max, max(max(s.x, s.y), max(s.z, s.w)));
-      p[j / 4u] = s;
-    }
-    let rescale = exp2(row_max - block_max);
-    row_max = block_max;
-    row_sum *= rescale;
+    // beyond the last key the last one is read again; its scores are masked
+    let key = vec4u(key_base) + vec4u(0u, 1u, 2u, 3u);
+    let k_at = vec4u(k_base) + min(key, vec4u(params.key_tokens - 1u)) * params.k_row_stride;
+    let v_at = vec4u(v_base) + min(key, vec4u(params.key_tokens - 1u)) * params.v_row_stride;
+    var s = vec4f();
     for (var c = 0u; c < DIM4; c++) {
-      acc[c] *= rescale;
+      let k0 = load_k(k_at.x + c * 4u, c * 4u);
+      let k1 = load_k(k_at.y + c * 4u, c * 4u);
+      let k2 = load_k(k_at.z + c * 4u, c * 4u);
+      let k3 = load_k(k_at.w + c * 4u, c * 4u);
+      s = fma(vec4f(x[c].x), vec4f(k0.x, k1.x, k2.x, k3.x), s);
+      s = fma(vec4f(x[c].y), vec4f(k0.y, k1.y, k2.y, k3.y), s);
+      s = fma(vec4f(x[c].z), vec4f(k0.z, k1.z, k2.z, k3.z), s);
+      s = fma(vec4f(x[c].w), vec4f(k0.w, k1.w, k2.w, k3.w), s);
     }
-    for (var j = 0u; j < keys; j += 4u) {
-      let key = min(vec4u(key_base + j) + vec4u(0u, 1u, 2u, 3u), vec4u(params.key_tokens - 1u));
-      let at = vec4u(v_base) + key * params.v_row_stride;
-      let w = exp2(p[j / 4u] - row_max);
-      row_sum += (w.x + w.y) + (w.z + w.w);
-      for (var c = 0u; c < DIM4; c++) {
-        var a = fma(vec4f(w.x), load_v(at.x + c * 4u, c * 4u), acc[c]);
-        a = fma(vec4f(w.y), load_v(at.y + c * 4u, c * 4u), a);
-        a = fma(vec4f(w.z), load_v(at.z + c * 4u, c * 4u), a);
-        acc[c] = fma(vec4f(w.w), load_v(at.w + c * 4u, c * 4u), a);
-      }
+    s = select(vec4f(MASKED), s, key < vec4u(visible));
+    let new_max = max(row_max, max(max(s.x, s.y), max(s.z, s.w)));
+    let rescale = exp2(row_max - new_max);
+    let w = exp2(s - new_max);
+    row_max = new_max;
+    row_sum = fma(row_sum, rescale, (w.x + w.y) + (w.z + w.w));
+    for (var c = 0u; c < DIM4; c++) {
+      var a = fma(vec4f(w.x), load_v(v_at.x + c * 4u, c * 4u), acc[c] * rescale);
+      a = fma(vec4f(w.y), load_v(v_at.y + c * 4u, c * 4u), a);
+      a = fma(vec4f(w.z), load_v(v_at.z + c * 4u, c * 4u), a);
+      acc[c] = fma(vec4f(w.w), load_v(v_at.w + c * 4u, c * 4u), a);
     }
   }
 
