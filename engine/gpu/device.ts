@@ -238,6 +238,7 @@ export class Gpu {
           `${this.adapter.name}. Use a smaller batch or model, or recomputation. (${memory?.message ?? thrown?.message})`,
       );
     }
+    this.check(); // a lost device makes buffers without complaint
     if (validation || !raw) throw asTypedError(validation ?? undefined, `buffer "${label}"`);
     this.counters.buffers++;
     const buffer = new GpuBuffer(this, raw, label, dtype, elements, bytes);

@@ -155,7 +155,7 @@ export class Kernel {
   }
 
   /**
-   * Makes a bind group, after checking the names and types of the bindings.
+   * Makes a bind group, after checking the names, types and extents of the bindings.
    * @throws ValidationError saying what the kernel expects
    */
   bind(
@@ -196,6 +196,12 @@ export class Kernel {
         );
       }
       const bytes = Math.ceil((given.elements * BYTES[dtype]) / 16) * 16;
+      if (offset + given.elements * BYTES[dtype] > given.buffer.bytes) {
+        throw new ValidationError(
+          `${label}: "${b.name}" takes ${given.elements} × ${dtype} from ${given.offset} of "${given.buffer.label}", ` +
+            `which holds ${Math.floor(given.buffer.bytes / BYTES[dtype])}.`,
+        );
+      }
       entries.push({
         binding: b.binding,
         resource: { buffer: given.buffer.raw, offset, size: Math.min(bytes, given.buffer.bytes - offset) },

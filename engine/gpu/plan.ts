@@ -121,7 +121,23 @@ export class Plan {
       arenaBytes > 0
         ? await gpu.createBuffer(`${label}: uniforms`, "u32", arenaBytes / 4, UNIFORM_USAGE)
         : undefined;
-    const data = new DataView(new ArrayBuffer(arenaBytes));
+    try {
+      return Plan.#bind(gpu, label, calls, kernels, uniforms, slot);
+    } catch (error) {
+      uniforms?.destroy();
+      throw error;
+    }
+  }
+
+  static #bind(
+    gpu: Gpu,
+    label: string,
+    calls: readonly PlanCall[],
+    kernels: readonly (Kernel | undefined)[],
+    uniforms: GpuBuffer | undefined,
+    slot: number,
+  ): Plan {
+    const data = new DataView(new ArrayBuffer(uniforms?.bytes ?? 0));
     let offset = 0;
     const steps: Step[] = [];
     const variables: VariableSlot[] = [];
