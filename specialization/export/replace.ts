@@ -1,0 +1,134 @@
+/**
+ * Output that is whole or not there: it is made beside its place under a temporary name, synced, and renamed. What is
+ * already there is replaced only when asked for, and a folder only when it holds nothing but an earlier export.
+ */
+import { randomUUID } from "node:crypto";
+import { lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { FormatError, fileError } from "./errors.js";
+
+/** Makes a file through `write(temporaryPath)`. Throws FormatError, and whatever `write` throws. */
+export async function replaceFile<T>(
+  path: string,
+  force: boolean,
+  write: (temporary: string) => Promise<T>,
+): Promise<T> {
+  const target = resolve(path);
+  const found = await kindOf(target);
+  if (found === "folder") throw occupied(path, "a folder is there", "Name a file that is not there yet.");
+  if (found && !force)
+    throw occupied(path, "something is there already", "Choose another name, or replace it with --force.");
+  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID()}.tmp`);
+  try {
+    const result = await write(temporary);
+    await rename(temporary, target).catch((cause) => {
+      throw fileError(path, "written", cause);
+    });
+    await syncFolder(dirname(target));
+    return result;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/**
+ * Makes a folder through `write(temporaryPath)`. An existing folder is replaced with `force` if all its files are among
+ * `names`. Throws FormatError, and whatever `write` throws.
+ */
+export async function replaceFolder<T>(
+  path: string,
+  options: { readonly force: boolean; readonly names: readonly string[] },
+  write: (temporary: string) => Promise<T>,
+): Promise<T> {
+  const target = resolve(path);
+  const found = await kindOf(target);
+  if (found === "file") throw occupied(path, "a file is there", "Name a folder that is not there yet.");
+  if (found) await checkReplaceable(path, options);
+  await mkdir(dirname(target), { recursive: true }).catch((cause) => {
+    throw fileError(path, "written", cause);
+  });
+  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID()}.tmp`);
+  await mkdir(temporary).catch((cause) => {
+    throw fileError(path, "written", cause);
+  });
+  const old = `${temporary}.old`;
+  try {
+    const result = await write(temporary);
+    await syncFolder(temporary);
+    if (found) await rename(target, old);
+    try {
+      await rename(temporary, target);
+    } catch (cause) {
+      if (found) await rename(old, target);
+      throw fileError(path, "written", cause);
+    }
+    await syncFolder(dirname(target));
+    return result;
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+    await rm(old, { recursive: true, force: true });
+  }
+}
+
+/** Writes a small text file and syncs it. Throws FormatError. */
+export async function writeText(path: string, text: string): Promise<void> {
+  try {
+    const handle = await open(path, "w");
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw fileError(path, "written", cause);
+  }
+}
+
+async function checkReplaceable(
+  path: string,
+  { force, names }: { force: boolean; names: readonly string[] },
+): Promise<void> {
+  const present = await readdir(path).catch((cause) => {
+    throw fileError(path, "read", cause);
+  });
+  if (present.length === 0) return;
+  if (!force) {
+    throw occupied(
+      path,
+      "the folder is not empty",
+      "Choose another name, or replace an earlier export with --force.",
+    );
+  }
+  const other = present.find((name) => !names.includes(name));
+  if (other === undefined) return;
+  throw occupied(
+    join(path, other),
+    "this is no part of an earlier export, which alone would be replaced",
+    "Choose another folder, or move the file away.",
+  );
+}
+
+function occupied(file: string, problem: string, remedy: string): FormatError {
+  return new FormatError({ file, problem, remedy });
+}
+
+async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
+  try {
+    return (await lstat(path)).isDirectory() ? "folder" : "file";
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw fileError(path, "read", cause);
+  }
+}
+
+/** Makes renames in a folder last. Windows cannot open folders, and needs no such call. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
