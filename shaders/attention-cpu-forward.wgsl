@@ -7,7 +7,7 @@
 //           buffer given by a batch stride, a row stride and an offset in scalars, so q, k, v may share one packed buffer;
 //           lse [batch, heads, query_tokens] f32. Grouped queries: head h reads key/value head h / (heads / kv_heads).
 // Bindings: params, q, k, v (read), o, lse (written)
-// Dispatch: (ceil(query_tokens / (WORKGROUP)), heads, batch)
+// Dispatch: (ceil(query_tokens / WORKGROUP), heads, batch)
 //
 //   Every lane of the SIMD unit owns a whole query, so that keys and values are the same for all lanes (one scalar load,
 //   broadcast) and nothing needs a barrier or workgroup memory:
@@ -19,7 +19,7 @@
 //
 //   Loops over d have constant bounds: the driver unrolls them, and the private arrays become registers.
 //
-// Numerics: f32 throughout. the 4 keys of a step fix the order of the online softmax; WORKGROUP may be tuned and
+// Numerics: f32 throughout. The 4 keys of a step fix the order of the online softmax; WORKGROUP may be tuned and
 //           changes no bit.
 // Source:   Dao, "FlashAttention-2" (arXiv 2307.08691), algorithm 1; the mapping is our own, from measurements.
 
