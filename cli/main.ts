@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 /** `slm`: registers the commands, and turns errors into one clear message and an exit code. */
 import { Command, CommanderError } from "commander";
+import { registerConfig } from "./commands/config.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerKernels } from "./commands/kernels.js";
+import { registerRuns } from "./commands/runs.js";
 import { describeError, ExitCode } from "./exit.js";
 import { version } from "./version.js";
 
@@ -15,6 +17,8 @@ export function createProgram(): Command {
     .exitOverride();
   registerDoctor(program);
   registerKernels(program);
+  registerConfig(program);
+  registerRuns(program);
   return program;
 }
 

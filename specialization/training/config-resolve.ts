@@ -59,9 +59,10 @@ export function resolveConfig(
   const budget = training.budget ?? { steps: DEFAULT_STEPS };
   const steps = knownSteps(budget, training.batch * training.accumulate * (model.context ?? Number.NaN));
   const early = parsed.evaluation.earlyStopping;
+  const { name = fallbackName, ...rest } = parsed;
   const config: RunConfig = {
-    ...parsed,
-    name: parsed.name ?? fallbackName,
+    name,
+    ...rest,
     data: { ...data, holdOut },
     tokenizer: trainsVocabulary ? { vocabulary: tokenizer.vocabulary ?? vocabulary } : tokenizer,
     model,

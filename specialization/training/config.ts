@@ -54,7 +54,7 @@ export function loadConfig(path?: string, overrides: readonly string[] = []): Lo
   const source = readConfigSource(path, overrides);
   const { problems, resolution } = examine(source.value, runNameOf(path));
   const located = [...source.problems, ...problems.map((p) => ({ ...p, ...placeOf(source, p) }))];
-  if (located.length > 0 || resolution === undefined) throw new ConfigError(located);
+  if (located.length > 0 || resolution === undefined) throw new ConfigError(inReadingOrder(located));
   const warnings = resolution.warnings.map((p) => ({ ...p, ...placeOf(source, p) }));
   const { output } = resolution.config;
   const config = { ...resolution.config, output: { ...output, runs: resolve(output.runs) } };
@@ -108,6 +108,12 @@ function repair(value: unknown, at: KeyPath): unknown {
     return at.length === 1 ? setAt(value, ["data"], { train: "-" }) : setAt(value, ["data", "train"], "-");
   }
   return removeAt(value, at);
+}
+
+/** By line and column, overrides last. */
+function inReadingOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
+  const line = (p: ConfigProblem) => (p.override === undefined ? (p.line ?? 0) : Number.MAX_SAFE_INTEGER);
+  return [...problems].sort((a, b) => line(a) - line(b) || (a.column ?? 0) - (b.column ?? 0));
 }
 
 function placeOf(source: ConfigSource, { path, message }: ConfigProblem) {

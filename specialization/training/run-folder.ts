@@ -54,7 +54,7 @@ export type RunProgress = Partial<
 
 /** Progress alone is written to run.json at most so often; a change of state always is. */
 const STATUS_INTERVAL_MS = 1000;
-const RUN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const RUN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
 /** A run that this process holds: nobody else may write it until `close`. */
 export class RunFolder {
@@ -319,7 +319,7 @@ function makeFolder(runs: string, wanted: string): { path: string; name: string 
     );
   }
   for (let number = 1; ; number++) {
-    const name = number === 1 ? wanted : `${wanted}-${number}`;
+    const name = number === 1 ? wanted : `${wanted.slice(0, 90)}-${number}`;
     const path = join(runs, name);
     try {
       mkdirSync(path);
