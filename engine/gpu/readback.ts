@@ -42,7 +42,8 @@ export class Readback {
   /** Queues copies of all parts as they are at this point of the queue; resolves with one Float32Array a part. */
   async read(): Promise<Float32Array[]> {
     const staging = this.#free.pop();
-    if (!staging) throw new GpuError("Every slot of this readback is under way; wait for one before the next read.");
+    if (!staging)
+      throw new GpuError("Every slot of this readback is under way; wait for one before the next read.");
     const encoder = this.gpu.device.createCommandEncoder({ label: "readback" });
     let offset = 0;
     for (const p of this.parts) {

@@ -1,7 +1,15 @@
 /**
  * A compiled graph on a device: its buffers allocated, its plan recorded. The host writes inputs, runs, reads results.
  */
-import { type Binding, type Gpu, GpuBuffer, GpuError, type HostArray, Plan, type PlanCall } from "../gpu/index.js";
+import {
+  type Binding,
+  type Gpu,
+  GpuBuffer,
+  GpuError,
+  type HostArray,
+  Plan,
+  type PlanCall,
+} from "../gpu/index.js";
 import { targetOf } from "../kernels/index.js";
 import type { ParameterStore } from "../optim/parameters.js";
 import { type CompileRequest, compile, type Program } from "./compile.js";
@@ -20,7 +28,9 @@ export interface MemoryPlan {
 export function memoryOf(program: Program, uniformAlignment: number): MemoryPlan {
   const persistent = [...program.persistent.values()];
   const bytes = (kind: string) =>
-    persistent.filter((p) => p.kind === kind).reduce((sum, p) => sum + GpuBuffer.byteLength(p.dtype, p.elements), 0);
+    persistent
+      .filter((p) => p.kind === kind)
+      .reduce((sum, p) => sum + GpuBuffer.byteLength(p.dtype, p.elements), 0);
   const inputs = bytes("input");
   const results = bytes("result");
   const uniforms = program.uniformBytes(uniformAlignment);
@@ -62,14 +72,19 @@ export class Executable {
     };
     try {
       const scratch: GpuBuffer[] = [];
-      for (const [i, bytes] of program.bufferBytes.entries()) scratch.push(await own(`${label}: activation ${i}`, "u32", bytes / 4));
+      for (const [i, bytes] of program.bufferBytes.entries())
+        scratch.push(await own(`${label}: activation ${i}`, "u32", bytes / 4));
       const inputs = new Map<string, GpuBuffer>();
       const results = new Map<string, GpuBuffer>();
       const places = new Map<number, Binding>();
       for (const [value, p] of program.persistent) {
         if (p.kind === "parameter" || p.kind === "gradient") {
-          if (!parameters) throw new GpuError(`${label}: the graph has parameters, but no parameter store was given.`);
-          places.set(value, p.kind === "parameter" ? parameters.binding(p.name) : parameters.gradient(p.name));
+          if (!parameters)
+            throw new GpuError(`${label}: the graph has parameters, but no parameter store was given.`);
+          places.set(
+            value,
+            p.kind === "parameter" ? parameters.binding(p.name) : parameters.gradient(p.name),
+          );
           continue;
         }
         const buffer = await own(p.name, p.dtype, p.elements);
@@ -86,7 +101,9 @@ export class Executable {
       };
       const calls = program.calls.map((call): PlanCall => {
         if (!("kernel" in call)) return { ...call, clear: bind(call.clear) };
-        const bindings = Object.entries(call.bindings).map(([name, s]) => [name, s === "unused" ? s : bind(s)] as const);
+        const bindings = Object.entries(call.bindings).map(
+          ([name, s]) => [name, s === "unused" ? s : bind(s)] as const,
+        );
         return { ...call, bindings: Object.fromEntries(bindings) };
       });
       const plan = await Plan.record(gpu, label, calls);
@@ -101,7 +118,10 @@ export class Executable {
   /** Queues new values for an input; they are used from the next run on. */
   write(input: string, data: HostArray): void {
     const buffer = this.program.graph.constants.has(input) ? undefined : this.inputs.get(input);
-    if (!buffer) throw new GpuError(`There is no input "${input}". There are: ${[...this.inputs.keys()].join(", ") || "none"}.`);
+    if (!buffer)
+      throw new GpuError(
+        `There is no input "${input}". There are: ${[...this.inputs.keys()].filter((name) => !this.program.graph.constants.has(name)).join(", ") || "none"}.`,
+      );
     if (data.length !== buffer.elements) {
       throw new GpuError(`Input "${input}" takes ${buffer.elements} values; ${data.length} were given.`);
     }
@@ -116,7 +136,10 @@ export class Executable {
   /** Waits for what was queued and returns a result. */
   async read(result: string): Promise<Float32Array | Uint32Array | Int32Array> {
     const buffer = this.results.get(result);
-    if (!buffer) throw new GpuError(`There is no result "${result}". There are: ${[...this.results.keys()].join(", ") || "none"}.`);
+    if (!buffer)
+      throw new GpuError(
+        `There is no result "${result}". There are: ${[...this.results.keys()].join(", ") || "none"}.`,
+      );
     return buffer.read();
   }
 
@@ -125,4 +148,3 @@ export class Executable {
     for (const b of [...this.inputs.values(), ...this.results.values(), ...this.scratch]) b.destroy();
   }
 }
-

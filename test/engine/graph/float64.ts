@@ -112,7 +112,8 @@ function compute(node: Node, x: Float64Array[], values: Values): Float64Array[] 
     case "embedding": {
       const columns = first.shape[1];
       const y = new Float64Array(x[1].length * columns);
-      for (const [i, id] of x[1].entries()) y.set(x[0].subarray(id * columns, (id + 1) * columns), i * columns);
+      for (const [i, id] of x[1].entries())
+        y.set(x[0].subarray(id * columns, (id + 1) * columns), i * columns);
       return [y];
     }
     case "rope":
@@ -199,7 +200,8 @@ function attention(x: Float64Array, o: any): Float64Array[] {
         for (let j = 0; j <= i; j++) {
           const weight = Math.exp(scores[j] - largest) / total;
           const value = (z * tokens + j) * columns + (heads + keyValueHeads + shared) * size;
-          for (let d = 0; d < size; d++) y[(z * tokens + i) * heads * size + h * size + d] += weight * x[value + d];
+          for (let d = 0; d < size; d++)
+            y[(z * tokens + i) * heads * size + h * size + d] += weight * x[value + d];
         }
       }
     }

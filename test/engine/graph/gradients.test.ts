@@ -9,9 +9,9 @@ import {
   divide,
   embedding,
   exp,
-  gelu,
-  Graph,
   type Gpu,
+  Graph,
+  gelu,
   log,
   matmul,
   mean,
@@ -35,10 +35,10 @@ import {
   square,
   subtract,
   swiglu,
-  tanh,
   type Tensor,
-  total,
   TrainingStep,
+  tanh,
+  total,
 } from "../../../engine/index.js";
 import { relativeError } from "../../../engine/kernels/index.js";
 import { evaluate } from "./float64.js";
@@ -51,36 +51,64 @@ type Build = (graph: Graph, p: (name: string, shape: number[], positive?: boolea
 
 const CASES: Record<string, Build> = {
   "add, subtract, multiply, divide": (_, p) =>
-    divide(multiply(add(p("a", [5, 7]), p("b", [5, 7])), subtract(p("c", [5, 7]), p("d", [5, 7]))), p("e", [5, 7], true)),
-  "broadcast over leading dimensions": (_, p) => multiply(add(p("a", [3, 4, 5]), p("b", [4, 5])), p("c", [5])),
+    divide(
+      multiply(add(p("a", [5, 7]), p("b", [5, 7])), subtract(p("c", [5, 7]), p("d", [5, 7]))),
+      p("e", [5, 7], true),
+    ),
+  "broadcast over leading dimensions": (_, p) =>
+    multiply(add(p("a", [3, 4, 5]), p("b", [4, 5])), p("c", [5])),
   "broadcast of one value, of one value a row": (_, p) =>
     divide(multiply(p("a", [6, 5]), p("b", [1])), add(p("c", [6, 1], true), p("d", [1], true))),
   "smooth maps": (_, p) =>
     add(add(gelu(p("a", [31])), silu(p("b", [31]))), add(sigmoid(p("c", [31])), tanh(negate(p("d", [31]))))),
   "exp, log, sqrt, square, reciprocal": (_, p) =>
-    add(add(exp(p("a", [13])), log(p("b", [13], true))), add(sqrt(p("c", [13], true)), multiply(square(p("d", [13])), reciprocal(p("e", [13], true))))),
+    add(
+      add(exp(p("a", [13])), log(p("b", [13], true))),
+      add(sqrt(p("c", [13], true)), multiply(square(p("d", [13])), reciprocal(p("e", [13], true)))),
+    ),
   "relu, scale, offset": (_, p) => offset(scale(relu(p("a", [40])), -2.5), 3),
   "sums and means": (_, p) =>
-    add(add(rowSum(p("a", [9, 67])), rowMean(p("b", [9, 33]))), mean(multiply(columnSum(p("c", [129, 3])), columnSum(p("d", [5, 3]))))),
-  "matmul NN with bias and residual": (_, p) => matmul(p("a", [33, 17]), p("b", [17, 9]), { bias: p("bias", [9]), residual: p("r", [33, 9]) }),
+    add(
+      add(rowSum(p("a", [9, 67])), rowMean(p("b", [9, 33]))),
+      mean(multiply(columnSum(p("c", [129, 3])), columnSum(p("d", [5, 3])))),
+    ),
+  "matmul NN with bias and residual": (_, p) =>
+    matmul(p("a", [33, 17]), p("b", [17, 9]), { bias: p("bias", [9]), residual: p("r", [33, 9]) }),
   "matmul NT": (_, p) => matmul(p("a", [5, 31]), p("b", [64, 31]), { transposeB: true }),
   "matmul TN": (_, p) => matmul(p("a", [31, 5]), p("b", [31, 16]), { transposeA: true }),
   "matmul TT": (_, p) => matmul(p("a", [7, 16]), p("b", [8, 7]), { transposeA: true, transposeB: true }),
   "matmul of a batch": (_, p) => matmul(p("a", [3, 4, 5]), p("b", [3, 5, 6])),
-  "matmul of a batch with one matrix": (_, p) => matmul(p("a", [3, 4, 5]), p("b", [6, 5]), { transposeB: true }),
-  "matmul with gelu": (_, p) => matmul(p("a", [8, 5]), p("b", [5, 6]), { activation: "gelu", bias: p("bias", [6]) }),
+  "matmul of a batch with one matrix": (_, p) =>
+    matmul(p("a", [3, 4, 5]), p("b", [6, 5]), { transposeB: true }),
+  "matmul with gelu": (_, p) =>
+    matmul(p("a", [8, 5]), p("b", [5, 6]), { activation: "gelu", bias: p("bias", [6]) }),
   "matmul with silu and relu": (_, p) =>
-    matmul(matmul(p("a", [8, 5]), p("b", [5, 6]), { activation: "silu" }), p("c", [6, 3]), { activation: "relu", residual: p("r", [8, 3]) }),
-  "matmul split over k": (_, p) => matmul(p("a", [3, 2049]), p("b", [2049, 5]), { bias: p("bias", [5]), residual: p("r", [3, 5]) }),
-  "rmsNorm": (_, p) => rmsNorm(p("x", [19, 37]), p("gain", [37])),
-  "swiglu": (_, p) => swiglu(p("x", [11, 26])),
+    matmul(matmul(p("a", [8, 5]), p("b", [5, 6]), { activation: "silu" }), p("c", [6, 3]), {
+      activation: "relu",
+      residual: p("r", [8, 3]),
+    }),
+  "matmul split over k": (_, p) =>
+    matmul(p("a", [3, 2049]), p("b", [2049, 5]), { bias: p("bias", [5]), residual: p("r", [3, 5]) }),
+  rmsNorm: (_, p) => rmsNorm(p("x", [19, 37]), p("gain", [37])),
+  swiglu: (_, p) => swiglu(p("x", [11, 26])),
   "embedding with repeated ids": (graph, p) => {
-    const ids = graph.constant("ids", [23], "u32", () => Uint32Array.from({ length: 23 }, (_, i) => (i * i) % 7));
+    const ids = graph.constant("ids", [23], "u32", () =>
+      Uint32Array.from({ length: 23 }, (_, i) => (i * i) % 7),
+    );
     return embedding(p("table", [9, 6]), ids);
   },
-  "attention": (_, p) => attention(p("qkv", [2 * 37, 3 * 12]), { batch: 2, tokens: 37, heads: 3, keyValueHeads: 3, headDimension: 4 }),
-  "attention of odd heads": (_, p) => attention(p("qkv", [33, 3 * 14]), { batch: 1, tokens: 33, heads: 2, keyValueHeads: 2, headDimension: 7 }),
-  "attention of one token": (_, p) => attention(p("qkv", [3, 3]), { batch: 3, tokens: 1, heads: 1, keyValueHeads: 1, headDimension: 1 }),
+  attention: (_, p) =>
+    attention(p("qkv", [2 * 37, 3 * 12]), {
+      batch: 2,
+      tokens: 37,
+      heads: 3,
+      keyValueHeads: 3,
+      headDimension: 4,
+    }),
+  "attention of odd heads": (_, p) =>
+    attention(p("qkv", [33, 3 * 14]), { batch: 1, tokens: 33, heads: 2, keyValueHeads: 2, headDimension: 7 }),
+  "attention of one token": (_, p) =>
+    attention(p("qkv", [3, 3]), { batch: 3, tokens: 1, heads: 1, keyValueHeads: 1, headDimension: 1 }),
   "grouped-query attention with rope": (_, p) => {
     const heads = { batch: 2, tokens: 17, heads: 4, keyValueHeads: 2, headDimension: 6 };
     return attention(rope(p("qkv", [34, 8 * 6]), { ...heads, theta: 100 }), heads);
@@ -91,12 +119,21 @@ const CASES: Record<string, Build> = {
     return add(rope(x, { ...heads, theta: 10 }), x);
   },
   "projected cross-entropy in chunks": (graph, p) => {
-    const targets = graph.constant("targets", [130], "u32", () => Uint32Array.from({ length: 130 }, (_, i) => (i * 5) % 11));
-    const weights = graph.constant("weights", [130], "f32", () => Float32Array.from({ length: 130 }, (_, i) => (i % 3) / 130));
-    return projectedCrossEntropy(p("x", [130, 8]), p("table", [10, 8]), targets, weights, { ignoreIndex: 3, chunk: 64 }).loss;
+    const targets = graph.constant("targets", [130], "u32", () =>
+      Uint32Array.from({ length: 130 }, (_, i) => (i * 5) % 11),
+    );
+    const weights = graph.constant("weights", [130], "f32", () =>
+      Float32Array.from({ length: 130 }, (_, i) => (i % 3) / 130),
+    );
+    return projectedCrossEntropy(p("x", [130, 8]), p("table", [10, 8]), targets, weights, {
+      ignoreIndex: 3,
+      chunk: 64,
+    }).loss;
   },
-  "distillation": (graph, p) => {
-    const targets = graph.constant("targets", [9], "u32", () => Uint32Array.from({ length: 9 }, (_, i) => i % 5));
+  distillation: (graph, p) => {
+    const targets = graph.constant("targets", [9], "u32", () =>
+      Uint32Array.from({ length: 9 }, (_, i) => i % 5),
+    );
     const weights = graph.constant("weights", [9], "f32", () => new Float32Array(9).fill(1 / 9));
     const hidden = graph.constant("teacher", [9, 3], "f32", () => new Random(5).normals(27));
     const table = graph.constant("teacher table", [6, 3], "f32", () => new Random(6).normals(18));
@@ -119,12 +156,14 @@ const CASES: Record<string, Build> = {
       const inner = x;
       x = graph.recompute(() => {
         const normed = rmsNorm(inner, p(`gain ${layer}`, [8]));
-        return matmul(swiglu(matmul(normed, p(`up ${layer}`, [8, 12]))), p(`down ${layer}`, [6, 8]), { residual: inner });
+        return matmul(swiglu(matmul(normed, p(`up ${layer}`, [8, 12]))), p(`down ${layer}`, [6, 8]), {
+          residual: inner,
+        });
       });
     }
     return x;
   },
-  "views": (_, p) => reshape(matmul(reshape(p("a", [2, 3, 4]), [6, 4]), p("b", [4, 2])), [3, 4]),
+  views: (_, p) => reshape(matmul(reshape(p("a", [2, 3, 4]), [6, 4]), p("b", [4, 2])), [3, 4]),
 };
 
 describe(`operations and gradients (SLM_TEST_SEED=${seed})`, () => {
@@ -153,7 +192,10 @@ async function compare(gpu: Gpu, build: Build, accumulate: boolean, tolerance = 
     const known = graph.parameters.get(name);
     if (known) return known.tensor;
     const tensor = graph.parameter(name, shape);
-    values.set(name, random.normals(tensor.elements).map((v) => (positive ? 0.5 + Math.abs(v) : v)));
+    values.set(
+      name,
+      random.normals(tensor.elements).map((v) => (positive ? 0.5 + Math.abs(v) : v)),
+    );
     return tensor;
   });
   /* random weights on the outputs, so that gradients of opposite sign do not hide an error */
@@ -175,7 +217,10 @@ async function compare(gpu: Gpu, build: Build, accumulate: boolean, tolerance = 
       const size = Math.max(...expected.map(Math.abs), ...found.map(Math.abs));
       for (const [n, i] of picks.entries()) {
         const error = Math.abs(found[i] - expected[n]) / size;
-        assert.ok(error <= tolerance * 5, `d loss / d ${name}[${i}] is ${found[i]}, central difference ${expected[n]}`);
+        assert.ok(
+          error <= tolerance * 5,
+          `d loss / d ${name}[${i}] is ${found[i]}, central difference ${expected[n]}`,
+        );
       }
     }
   } finally {
@@ -183,7 +228,12 @@ async function compare(gpu: Gpu, build: Build, accumulate: boolean, tolerance = 
   }
 }
 
-function centralDifference(loss: Tensor, values: ReadonlyMap<string, Float32Array>, name: string, index: number): number {
+function centralDifference(
+  loss: Tensor,
+  values: ReadonlyMap<string, Float32Array>,
+  name: string,
+  index: number,
+): number {
   const h = 1e-5;
   const at = (shift: number) => {
     const moved = Float64Array.from(values.get(name)!);
