@@ -2,6 +2,7 @@
 /** `slm`: registers the commands, and turns errors into one clear message and an exit code. */
 import { Command, CommanderError } from "commander";
 import { registerConfig } from "./commands/config.js";
+import { registerDemo } from "./commands/demo.js";
 import { registerDoctor } from "./commands/doctor.js";
 import { registerKernels } from "./commands/kernels.js";
 import { registerRuns } from "./commands/runs.js";
@@ -15,6 +16,7 @@ export function createProgram(): Command {
     .version(version())
     .showHelpAfterError("(add --help for the options)")
     .exitOverride();
+  registerDemo(program);
   registerDoctor(program);
   registerKernels(program);
   registerConfig(program);
