@@ -1,6 +1,8 @@
-/** The blocks that attention kernels may use on each kind of adapter, best guess first. */
+/** The blocks that attention kernels use on each kind of adapter, best guess first. */
 import type { Real } from "./definition.js";
 import type { Target } from "./target.js";
+
+export type AttentionVariant = "tensor" | "tiled" | "cpu";
 
 export interface AttentionStep {
   readonly file: string;
@@ -11,29 +13,56 @@ export interface AttentionStep {
 }
 
 export interface AttentionTile {
-  readonly name: string;
-  readonly variant: "tensor" | "tiled" | "cpu";
-  /** Whether the files take `Element` and `VECTOR`. */
-  readonly vectors: boolean;
-  /** Whether the files take the subgroup size as `LANES`. */
-  readonly lanes: boolean;
+  readonly variant: AttentionVariant;
   readonly steps: Readonly<Record<"forward" | "delta" | "backwardQuery" | "backwardKeyValue", AttentionStep>>;
 }
 
-const TILED: AttentionTile = {
-  name: "tiled 32",
-  variant: "tiled",
-  vectors: true,
-  lanes: false,
-  steps: {
-    forward: { file: "attention-forward.wgsl", entryPoint: "forward", constants: { QUERY_BLOCK: 32 }, rows: 32 },
-    delta: { file: "attention-delta.wgsl", entryPoint: "compute_delta", constants: { WORKGROUP: 64 }, rows: 64 },
-    backwardQuery: { file: "attention-backward-query.wgsl", entryPoint: "backward_query", constants: { ROW_BLOCK: 32 }, rows: 32 },
-    backwardKeyValue: { file: "attention-backward-key-value.wgsl", entryPoint: "backward_key_value", constants: { ROW_BLOCK: 32 }, rows: 32 },
-  },
-};
+const DELTA: AttentionStep = { file: "attention-delta.wgsl", entryPoint: "compute_delta", constants: { WORKGROUP: 64 }, rows: 64 };
+
+function tile(
+  variant: AttentionVariant,
+  infix: string,
+  rows: number,
+  forward: AttentionStep["constants"],
+  backward: AttentionStep["constants"],
+): AttentionTile {
+  const step = (name: string, constants: AttentionStep["constants"]): AttentionStep => ({
+    file: `attention-${infix}${name}.wgsl`,
+    entryPoint: name.replaceAll("-", "_"),
+    constants,
+    rows,
+  });
+  return {
+    variant,
+    steps: {
+      forward: step("forward", forward),
+      delta: DELTA,
+      backwardQuery: step("backward-query", backward),
+      backwardKeyValue: step("backward-key-value", backward),
+    },
+  };
+}
+
+function tensorTile(subgroupSize: number, subgroups: number, padding: number): AttentionTile {
+  const constants = { SUBGROUP_SIZE: subgroupSize, SUBGROUPS: subgroups, PADDING: padding };
+  return tile("tensor", "tensor-", 16 * subgroups, constants, constants);
+}
+
+/** Every tile of a variant. Tensor tiles need 16 × 16 × 16 matrices; where workgroup memory is short they shrink. */
+export function tilesOf(variant: AttentionVariant, target: Target): readonly AttentionTile[] {
+  if (variant === "cpu") return [8, 16].map((n) => tile("cpu", "cpu-", n, { WORKGROUP: n }, { WORKGROUP: n }));
+  if (variant === "tiled") return [32, 64].map((n) => tile("tiled", "", n, { QUERY_BLOCK: n }, { ROW_BLOCK: n }));
+  const size = target.subgroupSize || 128;
+  return target.maxWorkgroupMemory >= 48 * 1024 ? [tensorTile(size, 4, 8), tensorTile(size, 2, 8)] : [tensorTile(size, 1, 0)];
+}
+
+/** Whether the adapter's tensor cores have the shape that the tensor kernels are written for. */
+export function hasTensorAttention({ tensorCores }: Target): boolean {
+  return tensorCores !== undefined && tensorCores.m === 16 && tensorCores.n === 16 && tensorCores.k === 16;
+}
 
 /** Tiles that can run here, the default first. */
-export function tilesFor(_target: Target, _real: Real, _headDimension: number): readonly AttentionTile[] {
-  return [TILED];
+export function tilesFor(target: Target, real: Real): readonly AttentionTile[] {
+  if (real === "f16" && hasTensorAttention(target)) return tilesOf("tensor", target);
+  return tilesOf(target.software && target.subgroupSize === 8 ? "cpu" : "tiled", target);
 }

@@ -47,18 +47,15 @@ function windowParams(name: string, { batchStride, rowStride, offset }: Window):
   return { [`${name}_batch_stride`]: batchStride, [`${name}_row_stride`]: rowStride, [`${name}_offset`]: offset };
 }
 
-function kernelOf(target: Target, real: Real, shape: AttentionShape, windows: Window[], tile: AttentionTile, step: keyof AttentionTile["steps"]) {
+function kernelOf(real: Real, shape: AttentionShape, windows: Window[], tile: AttentionTile, step: keyof AttentionTile["steps"]) {
   const { file, entryPoint, constants } = tile.steps[step];
   const vector = [shape.headDimension, ...windows.flatMap((w) => [w.batchStride, w.rowStride, w.offset])].every((n) => n % 4 === 0);
-  const types: Record<string, string> = { Real: real };
-  const extra: Record<string, number | boolean> = { ...constants, HEAD_DIM: shape.headDimension };
-  if (tile.vectors) {
-    types.Element = vector ? `vec4<${real}>` : real;
-    extra.VECTOR = vector;
-  }
-  if (step !== "delta") extra.CAUSAL = true;
-  if (tile.lanes) extra.LANES = target.subgroupSize;
-  return { file, entryPoint, types, constants: extra };
+  return {
+    file,
+    entryPoint,
+    types: { Real: real, Element: vector ? `vec4<${real}>` : real },
+    constants: { ...constants, HEAD_DIM: shape.headDimension, VECTOR: vector, ...(step === "delta" ? {} : { CAUSAL: true }) },
+  };
 }
 
 /** Multiply-adds of one product over the causal half, counted as two operations each. */
@@ -73,13 +70,13 @@ export function attentionForward<B>(
   real: Real,
   shape: AttentionShape,
   b: { q: B; k: B; v: B; o: B; lse: B },
-  tile: AttentionTile = tilesFor(target, real, shape.headDimension)[0],
+  tile: AttentionTile = tilesFor(target, real)[0],
 ): KernelCall<B> {
   const { batch, heads, queryTokens, headDimension } = shape;
   const { q, k, v, o } = shape;
   return {
     label: `attention ${batch} × ${heads} × ${queryTokens} × ${headDimension}`,
-    kernel: kernelOf(target, real, shape, [q, k, v, o], tile, "forward"),
+    kernel: kernelOf(real, shape, [q, k, v, o], tile, "forward"),
     bindings: b,
     params: { ...common(shape), ...windowParams("q", q), ...windowParams("k", k), ...windowParams("v", v), ...windowParams("o", o) },
     workgroups: [Math.ceil(queryTokens / tile.steps.forward.rows), heads, batch],
@@ -115,7 +112,7 @@ export function attentionBackward<B>(
   real: Real,
   shape: AttentionShape,
   b: { q: B; k: B; v: B; o: B; dO: B; lse: B; delta: B; dQuery: B; dKeyValue: B },
-  tile: AttentionTile = tilesFor(target, real, shape.headDimension)[0],
+  tile: AttentionTile = tilesFor(target, real)[0],
 ): KernelCall<B>[] {
   const { batch, heads, keyValueHeads, queryTokens, keyTokens, headDimension, q, k, v, o } = shape;
   const label = `${batch} × ${heads} × ${queryTokens} × ${headDimension}`;
@@ -127,7 +124,7 @@ export function attentionBackward<B>(
   return [
     {
       label: `attention gradient: delta ${label}`,
-      kernel: kernelOf(target, real, shape, [o, o], tile, "delta"),
+      kernel: kernelOf(real, shape, [o, o], tile, "delta"),
       bindings: { o: b.o, d_o: bdo, delta },
       params: { batch, heads, query_tokens: queryTokens, ...windowParams("o", o), ...dO },
       workgroups: deltaGroups(target, batch * heads * queryTokens, tile.steps.delta.rows),
@@ -136,7 +133,7 @@ export function attentionBackward<B>(
     },
     {
       label: `attention gradient: queries ${label}`,
-      kernel: kernelOf(target, real, shape, [q, k, v, o], tile, "backwardQuery"),
+      kernel: kernelOf(real, shape, [q, k, v, o], tile, "backwardQuery"),
       bindings: { ...inputs, d_q: b.dQuery },
       params: { ...common(shape), ...windows, ...windowParams("dq", q) },
       workgroups: [Math.ceil(queryTokens / tile.steps.backwardQuery.rows), heads, batch],
@@ -145,7 +142,7 @@ export function attentionBackward<B>(
     },
     {
       label: `attention gradient: keys and values ${label}`,
-      kernel: kernelOf(target, real, shape, [q, k, v, o], tile, "backwardKeyValue"),
+      kernel: kernelOf(real, shape, [q, k, v, o], tile, "backwardKeyValue"),
       bindings: { ...inputs, d_kv: b.dKeyValue },
       params: { ...common(shape), ...windows, ...windowParams("dk", k), ...windowParams("dv", v) },
       workgroups: [Math.ceil(keyTokens / tile.steps.backwardKeyValue.rows), keyValueHeads, batch],

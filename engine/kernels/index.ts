@@ -1,6 +1,7 @@
 /** Every kernel of the engine, for `slm kernels` and the tests. */
 
 import { adamw } from "./adamw.js";
+import { attention } from "./attention-definition.js";
 import { cache } from "./cache-append.js";
 import { crossEntropy } from "./cross-entropy.js";
 import type { KernelDefinition } from "./definition.js";
@@ -21,6 +22,7 @@ import { transpose } from "./transpose.js";
 
 export const KERNELS: readonly KernelDefinition[] = [
   matmul,
+  attention,
   rope,
   cache,
   reduce,

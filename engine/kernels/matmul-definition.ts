@@ -3,7 +3,7 @@ import type { KernelCall, KernelSource } from "../gpu/index.js";
 import { type CaseContext, type KernelCase, type KernelDefinition, type KernelVariant, type Real, roundTo } from "./definition.js";
 import { ACTIVATIONS, type MatmulShape, matmulCalls, matmulWorkspace } from "./matmul.js";
 import { type MatmulTile, tilesOf } from "./matmul-tiles.js";
-import type { Target } from "./target.js";
+import { ANY_TARGET, type Target } from "./target.js";
 
 type Variant = MatmulTile["variant"];
 
@@ -106,26 +106,14 @@ export function matmulCase({ target, random, real }: CaseContext, shape: MatmulS
   };
 }
 
-/** A device that exists nowhere, for naming every source of a variant without one. */
-const ANY: Target = {
-  adapterName: "any",
-  software: false,
-  f16: true,
-  subgroupSize: 32,
-  tensorCores: { m: 16, n: 16, k: 16 },
-  maxBindingBytes: 2 ** 27,
-  maxWorkgroupMemory: 16384,
-  maxWorkgroupsPerDimension: 65535,
-};
-
 function sources(variant: Variant): KernelSource[] {
   const reals: Real[] = variant === "tensor" ? ["f16"] : ["f32", "f16"];
   const all = new Map<string, KernelSource>();
   for (const real of reals) {
-    for (const tile of tilesOf(variant, ANY).slice(0, variant === "tensor" ? 1 : undefined)) {
+    for (const tile of tilesOf(variant, ANY_TARGET)) {
       for (const [shape, options] of shapes(real, variant)) {
         const optional = { bias: options.bias ? 1 : undefined, residual: options.residual ? 1 : undefined };
-        const calls = matmulCalls<number>(ANY, shape, { a: 1, b: 1, c: 1, ...optional, batchIndex: 1 }, 1, tile);
+        const calls = matmulCalls<number>(ANY_TARGET, shape, { a: 1, b: 1, c: 1, ...optional, batchIndex: 1 }, 1, tile);
         for (const { kernel } of calls) all.set(JSON.stringify(kernel), kernel);
       }
     }
@@ -134,7 +122,7 @@ function sources(variant: Variant): KernelSource[] {
 }
 
 function variant(name: Variant, purpose: string, runsOn: (target: Target) => boolean): KernelVariant {
-  const file = tilesOf(name, ANY)[0].file;
+  const file = tilesOf(name, ANY_TARGET)[0].file;
   return { name, purpose, file, reals: name === "tensor" ? ["f16"] : ["f32", "f16"], runsOn, sources: sources(name) };
 }
 

@@ -7,7 +7,7 @@ export interface MatmulTile {
   readonly variant: "tensor" | "tiled" | "cpu";
   readonly file: string;
   readonly constants: Readonly<Record<string, number | boolean>>;
-  /** Rows and columns of the result that one workgroup makes, and the depth that slices of k must be multiples of. */
+  /** Rows and columns of the result that one workgroup makes, and the steps of k that it takes at once. */
   readonly rows: number;
   readonly columns: number;
   readonly depth: number;
@@ -15,17 +15,17 @@ export interface MatmulTile {
   readonly rowsFirst?: boolean;
 }
 
-function cpuTile(rows: number, vectors: number, rowsFirst: boolean): MatmulTile {
+function cpuTile(rows: number, vectors: number): MatmulTile {
   const columns = 32 * vectors;
   return {
-    name: `cpu ${rows} × ${columns}${rowsFirst ? ", rows first" : ""}`,
+    name: `cpu ${rows} × ${columns}`,
     variant: "cpu",
     file: "matmul-cpu.wgsl",
-    constants: { TILE_ROWS: rows, TILE_VECTORS: vectors, ROWS_FIRST: rowsFirst },
+    constants: { TILE_ROWS: rows, TILE_VECTORS: vectors, ROWS_FIRST: true },
     rows,
     columns,
-    depth: 32,
-    rowsFirst,
+    depth: 4,
+    rowsFirst: true,
   };
 }
 
@@ -39,15 +39,22 @@ function tiledTile(threadsX: number, threadsY: number, threadRows: number, vecto
     constants: { THREADS_X: threadsX, THREADS_Y: threadsY, THREAD_ROWS: threadRows, THREAD_VECTORS: vectors, TILE_K: depth },
     rows,
     columns,
-    depth: 32,
+    depth,
   };
 }
 
-function tensorTile(matrix: { m: number; n: number; k: number }, subgroupSize: number, rows: number, columns: number): MatmulTile {
-  const down = 2 * rows * matrix.m;
-  const across = 2 * columns * matrix.n;
+/** `rows` × `columns` accumulators a subgroup; `down` × `across` subgroups. */
+function tensorTile(
+  matrix: { m: number; n: number; k: number },
+  subgroupSize: number,
+  [subgroupRows, subgroupColumns]: readonly [number, number],
+  [rows, columns]: readonly [number, number],
+  depth: number,
+): MatmulTile {
+  const down = subgroupRows * rows * matrix.m;
+  const across = subgroupColumns * columns * matrix.n;
   return {
-    name: `tensor ${down} × ${across}`,
+    name: `tensor ${down} × ${across} × ${depth}`,
     variant: "tensor",
     file: "matmul-tensor.wgsl",
     constants: {
@@ -55,25 +62,56 @@ function tensorTile(matrix: { m: number; n: number; k: number }, subgroupSize: n
       MATRIX_N: matrix.n,
       MATRIX_K: matrix.k,
       SUBGROUP_SIZE: subgroupSize,
+      SUBGROUP_ROWS: subgroupRows,
+      SUBGROUP_COLUMNS: subgroupColumns,
       MATRIX_ROWS: rows,
       MATRIX_COLUMNS: columns,
+      TILE_K: depth,
     },
     rows: down,
     columns: across,
-    depth: 32,
+    depth,
   };
 }
 
-const CPU = [cpuTile(16, 1, false), cpuTile(16, 1, true), cpuTile(8, 1, false), cpuTile(8, 2, false)];
-const TILED = [tiledTile(16, 8, 8, 1, 16), tiledTile(16, 16, 4, 1, 16), tiledTile(16, 16, 8, 2, 16), tiledTile(8, 8, 4, 1, 16)];
+/*
+ * Mesa 25 keeps loops over 32 rows or more rolled, which is three times slower; Mesa 26 unrolls them and prefers
+ * larger tiles (docs/kernels.md).
+ */
+const CPU = [cpuTile(24, 1), cpuTile(16, 1), cpuTile(32, 2)];
+const CPU_NEW_MESA = [cpuTile(32, 2), cpuTile(24, 1), cpuTile(16, 1)];
+const TILED = [
+  tiledTile(16, 8, 8, 1, 16),
+  tiledTile(16, 16, 4, 1, 16),
+  tiledTile(8, 8, 4, 1, 16),
+  tiledTile(8, 8, 8, 2, 16),
+  tiledTile(16, 16, 8, 2, 8),
+  tiledTile(16, 16, 8, 2, 16),
+];
 
 /** Every tile of a variant, for a shape of tensor cores where it needs one. */
 export function tilesOf(variant: MatmulTile["variant"], target: Target): readonly MatmulTile[] {
-  if (variant === "cpu") return CPU;
+  if (variant === "cpu") return /Mesa (2[6-9]|[3-9]\d)/.test(target.adapterName) ? CPU_NEW_MESA : CPU;
   if (variant === "tiled") return TILED;
   const matrix = target.tensorCores ?? { m: 16, n: 16, k: 16 };
   const size = target.subgroupSize || 32;
-  return [tensorTile(matrix, size, 4, 4), tensorTile(matrix, size, 2, 4), tensorTile(matrix, size, 2, 2)];
+  const tiles = [
+    tensorTile(matrix, size, [2, 2], [4, 4], 32),
+    tensorTile(matrix, size, [2, 2], [4, 4], 16),
+    tensorTile(matrix, size, [2, 4], [4, 4], 16),
+    tensorTile(matrix, size, [2, 2], [2, 4], 32),
+    tensorTile(matrix, size, [2, 2], [2, 2], 32),
+  ].filter((tile) => tile.depth % matrix.k === 0);
+  const fits = tiles.filter((tile) => workgroupMemory(tile) <= target.maxWorkgroupMemory);
+  return fits.length > 0 ? fits : tiles.slice(1, 2);
+}
+
+/** Bytes of workgroup memory of a tensor tile: two slabs of f16 with 16 bytes of padding a row, and the way out. */
+function workgroupMemory({ rows, columns, depth, constants }: MatmulTile): number {
+  const c = constants as Record<string, number>;
+  const slabs = (rows + columns) * (depth + 8) * 2;
+  /* transposed slabs have other paddings: a quarter more covers them */
+  return Math.max(slabs * 1.25, c.SUBGROUP_ROWS * c.SUBGROUP_COLUMNS * c.MATRIX_M * c.MATRIX_N * 4);
 }
 
 /** The variant for a product: tensor cores for f16, the CPU shape where subgroups are eight SIMD lanes. */
@@ -83,15 +121,18 @@ export function variantFor(target: Target, shape: MatmulShape): MatmulTile["vari
 }
 
 /** Shapes that share a tile: the layout, the types, and the sizes to the nearest power of two. */
-export function shapeClass(shape: MatmulShape): string {
+export function shapeClass(shape: MatmulShape, variant: MatmulTile["variant"]): string {
   const { m, n, k, batch = 1, transposeA, transposeB, a, b, c } = shape;
   const sizes = [m, n, k, batch].map((size) => 2 ** Math.round(Math.log2(size)));
+  /* on CPU drivers the best tile depends on the driver and the layout, hardly on the sizes, and compiling is slow */
+  if (variant === "cpu") return `${transposeA ? "T" : "N"}${transposeB ? "T" : "N"} ${a} ${b} ${c} cpu`;
   return `${transposeA ? "T" : "N"}${transposeB ? "T" : "N"} ${a} ${b} ${c} ${sizes.join(" × ")}`;
 }
 
 /** The tile for a product: what was measured to be fastest here, else the best guess. */
 export function tileFor(target: Target, shape: MatmulShape): MatmulTile {
-  const tiles = tilesOf(variantFor(target, shape), target);
-  const preferred = target.preferences?.preferred("matmul", shapeClass(shape), shape);
+  const variant = variantFor(target, shape);
+  const tiles = tilesOf(variant, target);
+  const preferred = target.preferences?.preferred("matmul", shapeClass(shape, variant), shape);
   return tiles.find((t) => t.name === preferred) ?? tiles[0];
 }

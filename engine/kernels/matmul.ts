@@ -52,10 +52,10 @@ export interface MatmulBindings<B> {
 export function splitK(target: Target, shape: MatmulShape): number {
   const { m, n, k, batch = 1 } = shape;
   if (shape.grouped === "range") return 1;
-  const outputs = m * n * batch;
-  const enough = target.software ? 16 * 1024 : 512 * 1024;
-  if (outputs >= enough || k < 1024) return 1;
-  return Math.max(1, Math.min(Math.floor(k / 512), Math.ceil(enough / outputs), 32));
+  const blocks = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
+  const enough = target.software ? 4 : 64;
+  if (blocks >= enough || k < 1024) return 1;
+  return Math.max(1, Math.min(Math.floor(k / 256), Math.ceil(enough / blocks), 16));
 }
 
 /** f32 values of workspace that the product needs; 0 without a split. */
@@ -121,7 +121,7 @@ export function matmulCalls<B>(
         GROUPED: shape.grouped === "matrix",
         GROUPED_K: shape.grouped === "range",
         PARTIAL: partial,
-        ALIGNED: isAligned(tile, shape, slices),
+        ALIGNED: isAligned(tile, shape),
         VECTOR_A: multiple(lda, strideA),
         VECTOR_B: multiple(ldb, strideB),
         VECTOR_C: multiple(n, partial ? 0 : strideC),
@@ -171,7 +171,7 @@ function workgroupsOf(tile: MatmulTile, m: number, n: number, depth: number): [n
   return tile.rowsFirst ? [down, across, depth] : [across, down, depth];
 }
 
-/** Whether every dimension, and every slice of k, is a whole number of tiles, so that edges need no code. */
-function isAligned(tile: MatmulTile, { m, n, k, grouped }: MatmulShape, slices: number): boolean {
-  return grouped !== "range" && m % tile.rows === 0 && n % tile.columns === 0 && k % (tile.depth * slices) === 0;
+/** Whether every dimension is a whole number of tiles, so that edges need no code. Slices of k begin at multiples of 32. */
+function isAligned(tile: MatmulTile, { m, n, k, grouped }: MatmulShape): boolean {
+  return grouped !== "range" && m % tile.rows === 0 && n % tile.columns === 0 && k % tile.depth === 0;
 }

@@ -18,6 +18,18 @@ export interface Target {
   readonly preferences?: Preferences;
 }
 
+/** A device that exists nowhere, for naming every source of a kernel without opening one. */
+export const ANY_TARGET: Target = {
+  adapterName: "any",
+  software: false,
+  f16: true,
+  subgroupSize: 32,
+  tensorCores: { m: 16, n: 16, k: 16 },
+  maxBindingBytes: 2 ** 27,
+  maxWorkgroupMemory: 16384,
+  maxWorkgroupsPerDimension: 65535,
+};
+
 const preferences = new Map<string, Preferences>();
 
 function preferencesOf(adapterName: string): Preferences {
