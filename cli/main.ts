@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { registerConfig } from "./commands/config.js";
 import { registerDemo } from "./commands/demo.js";
 import { registerDoctor } from "./commands/doctor.js";
+import { registerExport } from "./commands/export.js";
 import { registerKernels } from "./commands/kernels.js";
 import { registerRuns } from "./commands/runs.js";
 import { describeError, ExitCode } from "./exit.js";
@@ -21,6 +22,7 @@ export function createProgram(): Command {
   registerKernels(program);
   registerConfig(program);
   registerRuns(program);
+  registerExport(program);
   return program;
 }
 

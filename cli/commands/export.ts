@@ -1,0 +1,62 @@
+/** `slm export`: a trained model for other people's tools, as a Hugging Face folder or a GGUF file. */
+import { existsSync } from "node:fs";
+import { type Command, Option } from "commander";
+import { exportGguf } from "../../specialization/export/ggufModel.js";
+import { exportHuggingFace } from "../../specialization/export/huggingFace.js";
+import { openExportSource } from "../../specialization/export/source.js";
+import { EXPORT_TYPES, type ExportType } from "../../specialization/export/storage.js";
+import { parameterCount } from "../../specialization/models/architecture.js";
+import { runPath } from "../../specialization/training/run-folder.js";
+import { formatCount } from "../table.js";
+
+interface ExportOptions {
+  readonly format: "hf" | "gguf";
+  readonly out: string;
+  readonly dtype: ExportType;
+  readonly checkpoint?: string;
+  readonly runs: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+export function registerExport(program: Command): void {
+  program
+    .command("export")
+    .description("write a model for transformers and MLX (hf: a folder) or llama.cpp (gguf: a file)")
+    .argument("<model>", "a run (its name or folder), a checkpoint's folder, or a Hugging Face folder")
+    .addOption(new Option("--format <format>", "what to write").choices(["hf", "gguf"]).makeOptionMandatory())
+    .requiredOption("--out <path>", "folder (hf) or file (gguf) to write")
+    .addOption(
+      new Option("--dtype <type>", "how weights are stored").choices([...EXPORT_TYPES]).default("f32"),
+    )
+    .option("--checkpoint <name>", "step-N or best, of a run; the newest without it")
+    .option("--runs <folder>", "folder of runs", "runs")
+    .option("--force", "replace an earlier export")
+    .option("--json", "print JSON")
+    .action(exportModel);
+}
+
+async function exportModel(model: string, options: ExportOptions): Promise<void> {
+  const { format, out, dtype, checkpoint, force = false } = options;
+  const folder = existsSync(model) ? model : runPath(options.runs, model);
+  const source = await openExportSource(folder, checkpoint === undefined ? {} : { checkpoint });
+  try {
+    const { architecture, name, path, step, tokenizerPath } = source;
+    const common = { architecture, read: source.read, tokenizerPath, dtype, force };
+    const written =
+      format === "hf" ? await exportHuggingFace(out, common) : await exportGguf(out, { ...common, name });
+    const parameters = parameterCount(architecture);
+    if (options.json) {
+      console.log(
+        JSON.stringify({ format, out, dtype, source: path, step, parameters, ...written }, null, 2),
+      );
+      return;
+    }
+    console.log(
+      `${out}: ${formatCount(parameters)} parameters as ${dtype}, ${formatCount(written.bytes)}B of weights, ` +
+        `from ${path}${step === undefined ? "" : ` (step ${step})`}`,
+    );
+  } finally {
+    await source.close();
+  }
+}

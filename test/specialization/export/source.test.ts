@@ -1,0 +1,144 @@
+/** What `slm export` can be pointed at: runs, checkpoints and Hugging Face folders, sound and damaged. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { FormatError } from "../../../specialization/export/errors.js";
+import { exportHuggingFace } from "../../../specialization/export/huggingFace.js";
+import { type ExportSource, openExportSource } from "../../../specialization/export/source.js";
+import { NAMES } from "../../../specialization/models/transformer.js";
+import { Tokenizer } from "../../../specialization/tokenizer/index.js";
+import { randomText } from "../tokenizer/randomText.js";
+import { randomModel, SMALL } from "./randomModel.js";
+import { writeRun } from "./runFixture.js";
+
+const root = mkdtempSync(join(tmpdir(), "slm-source-"));
+after(() => rmSync(root, { recursive: true, force: true }));
+let tokenizer: Tokenizer;
+let runs = 0;
+
+before(async () => {
+  tokenizer = await Tokenizer.train(randomText(3, 200), { vocabularySize: 480 });
+});
+
+async function newRun(...steps: number[]): Promise<string> {
+  const run = join(root, `run-${runs++}`);
+  await writeRun(run, tokenizer, steps);
+  return run;
+}
+
+async function using<T>(
+  source: Promise<ExportSource>,
+  use: (source: ExportSource) => T | Promise<T>,
+): Promise<T> {
+  const opened = await source;
+  try {
+    return await use(opened);
+  } finally {
+    await opened.close();
+  }
+}
+
+async function refuses(path: string, message: RegExp, checkpoint?: string): Promise<void> {
+  await assert.rejects(
+    openExportSource(path, checkpoint === undefined ? {} : { checkpoint }),
+    (error: unknown) => {
+      assert.ok(error instanceof FormatError, String(error));
+      assert.match(error.message, message);
+      return true;
+    },
+  );
+}
+
+describe("openExportSource", () => {
+  test("a run gives its newest checkpoint, or the one named", async () => {
+    const run = await newRun(9, 10, 2);
+    const weights = (step: number) => randomModel(SMALL, step).values.get(NAMES.queryKeyValue(1));
+    await using(openExportSource(run), async (source) => {
+      assert.equal(source.step, 10);
+      assert.equal(source.path, join(run, "checkpoints", "step-10"));
+      assert.equal(source.name, run.slice(root.length + 1));
+      assert.equal(source.tokenizerPath, join(run, "tokenizer.json"));
+      assert.deepEqual(source.architecture, SMALL);
+      assert.deepEqual(await source.read(NAMES.queryKeyValue(1)), weights(10));
+    });
+    await using(openExportSource(run, { checkpoint: "step-2" }), async (source) => {
+      assert.equal(source.step, 2);
+      assert.deepEqual(await source.read(NAMES.queryKeyValue(1)), weights(2));
+    });
+    await using(openExportSource(join(run, "checkpoints", "step-9")), (source) =>
+      assert.equal(source.step, 9),
+    );
+    renameSync(join(run, "checkpoints", "step-9"), join(run, "checkpoints", "best"));
+    await using(openExportSource(run, { checkpoint: "best" }), (source) => assert.equal(source.step, 9));
+  });
+
+  test("a Hugging Face folder is a source as well", async () => {
+    const folder = join(root, "imported");
+    const tokenizerPath = join(root, "tokenizer.json");
+    await tokenizer.save(tokenizerPath);
+    const model = randomModel(SMALL, 5);
+    await exportHuggingFace(folder, { ...model, tokenizerPath });
+    await using(openExportSource(folder), async (source) => {
+      assert.equal(source.step, undefined);
+      assert.deepEqual(await source.read(NAMES.gateUp(0)), model.values.get(NAMES.gateUp(0)));
+    });
+    await refuses(folder, /has no checkpoints/, "best");
+    rmSync(join(folder, "tokenizer.json"));
+    await refuses(folder, /tokenizer\.json: the folder holds no tokenizer/);
+  });
+
+  test("places without a model are refused", async () => {
+    await refuses(root, /neither a run, a checkpoint nor a Hugging Face folder/);
+    await refuses(join(root, "absent"), /neither a run/);
+    await refuses(await newRun(), /the run has no checkpoint yet/);
+    const run = await newRun(3, 4);
+    for (const name of ["step-5", "best", "../..", "step-3/../step-4"]) {
+      await refuses(run, /--checkpoint: there is no such checkpoint.*There are: step-3, step-4/, name);
+    }
+    await refuses(join(run, "checkpoints", "step-3"), /this is a checkpoint already/, "step-3");
+    rmSync(join(run, "tokenizer.json"));
+    await refuses(run, /tokenizer\.json: the run's tokenizer is missing/);
+  });
+
+  test("damaged checkpoints are refused by key", async () => {
+    const run = await newRun(1);
+    const file = join(run, "checkpoints", "step-1", "state.json");
+    const cases: [unknown, RegExp][] = [
+      [{ step: 1 }, /state\.json: architecture\.tied: true or false is expected/],
+      [{ step: -1, architecture: SMALL }, /step: a whole number/],
+      [
+        { step: 1, architecture: { ...SMALL, width: 0 } },
+        /architecture\.width: a whole number of at least 1.*\(got 0\)/,
+      ],
+      [{ step: 1, architecture: { ...SMALL, heads: 3 } }, /architecture\.heads: 3 heads do not divide/],
+      [{ step: 1, architecture: { ...SMALL, ropeTheta: "x" } }, /architecture\.ropeTheta: a positive number/],
+      [
+        { step: 1, architecture: { ...SMALL, layers: 1e12 } },
+        /architecture\.layers: more layers than the 14 tensors/,
+      ],
+      [
+        { step: 1, architecture: { ...SMALL, hidden: 96 } },
+        /gate_up_proj\.weight: state\.json makes its shape \[192, 64\]/,
+      ],
+      [
+        { step: 1, architecture: { ...SMALL, tied: false } },
+        /lm_head\.weight: there is no tensor of this name/,
+      ],
+      [null, /architecture\.tied/],
+    ];
+    for (const [state, message] of cases) {
+      writeFileSync(file, JSON.stringify(state));
+      await refuses(run, message);
+    }
+    writeFileSync(file, '{"step":');
+    await refuses(run, /state\.json: not JSON/);
+    writeFileSync(file, JSON.stringify({ step: 1, architecture: SMALL }));
+    const weights = join(run, "checkpoints", "step-1", "model.safetensors");
+    writeFileSync(weights, readFileSync(weights).subarray(0, -4));
+    await refuses(run, /model\.safetensors: .*truncated or damaged/);
+    mkdirSync(join(run, "checkpoints", "step-2"));
+    await refuses(run, /step-2.*state\.json: cannot be read: ENOENT/);
+  });
+});
