@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { syncFolder } from "../training/atomic-file.js";
 import { FormatError, fileError } from "./errors.js";
 
 /** Makes a file through `write(temporaryPath)`. Throws FormatError, and whatever `write` throws. */
@@ -24,7 +25,7 @@ export async function replaceFile<T>(
     await rename(temporary, target).catch((cause) => {
       throw fileError(path, "written", cause);
     });
-    await syncFolder(dirname(target));
+    syncFolder(dirname(target));
     return result;
   } finally {
     await rm(temporary, { force: true });
@@ -54,7 +55,7 @@ export async function replaceFolder<T>(
   const old = `${temporary}.old`;
   try {
     const result = await write(temporary);
-    await syncFolder(temporary);
+    syncFolder(temporary);
     if (found) await rename(target, old);
     try {
       await rename(temporary, target);
@@ -62,7 +63,7 @@ export async function replaceFolder<T>(
       if (found) await rename(old, target);
       throw fileError(path, "written", cause);
     }
-    await syncFolder(dirname(target));
+    syncFolder(dirname(target));
     return result;
   } finally {
     await rm(temporary, { recursive: true, force: true });
@@ -119,16 +120,5 @@ async function kindOf(path: string): Promise<"file" | "folder" | undefined> {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw fileError(path, "read", cause);
-  }
-}
-
-/** Makes renames in a folder last. Windows cannot open folders, and needs no such call. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === "win32") return;
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

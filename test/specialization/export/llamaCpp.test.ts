@@ -84,27 +84,75 @@ async function rounded(
   return values;
 }
 
+const PECULIAR = [
+  "",
+  " ",
+  "  two  blanks  ",
+  "\n\n\tif (x) {\r\n\t\treturn 'it''s';\n\t}\n",
+  "I'll say we've didn't DON'T 'S 're'd",
+  "<|endoftext|> is plain text here, <s> too",
+  "naïve café, ﬁ ligature, e\u0301, ½ ① ٣ 日本語 русский हिन्दी 👨‍👩‍👧 🇫🇷",
+  "a\u00a0b\u2003c\u3000d\u0085e\ufefff\u200bg",
+  "3.14159 0x7F 1,000,000 v2.0.0-rc1",
+  `${"long".repeat(100)} ${"=".repeat(200)}`,
+];
+
 describe("llama.cpp", () => {
-  test("makes the same tokens of 50 texts, and of 500 random ones", async () => {
-    const model = await loaded("tokens", randomModel(SMALL), "f32");
-    const plain = Array.from({ length: 40 }, (_, i) => license.slice(i * 25, i * 25 + 20 + 3 * i));
-    const peculiar = [
-      "",
-      " ",
-      "  two  blanks  ",
-      "\n\n\tif (x) {\r\n\t\treturn 'it''s';\n\t}\n",
-      "I'll say we've didn't DON'T 'S 're'd",
-      "<|endoftext|> is plain text here, <s> too",
-      "naïve café, ﬁ ligature, e\u0301, ½ ① ٣ 日本語 русский हिन्दी 👨‍👩‍👧 🇫🇷",
-      "a\u00a0b\u2003c\u3000d\u0085e\ufefff\u200bg",
-      "3.14159 0x7F 1,000,000 v2.0.0-rc1",
-      `${"long".repeat(100)} ${"=".repeat(200)}`,
-    ];
-    for (const text of [...plain, ...peculiar, ...randomText(99, 500)]) {
-      assert.deepEqual(model.tokenize(text), [...(await tokenizer.encode(text))], JSON.stringify(text));
-    }
-    await model.dispose();
-  });
+  /** Steps before the byte pairs, and whether whole words are looked up first, of tokenizers that llama.cpp has by name. */
+  const patterns: [string, object, boolean][] = [
+    ["gpt-2", { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true }, false],
+    [
+      "smollm",
+      {
+        type: "Sequence",
+        pretokenizers: [
+          { type: "Digits", individual_digits: true },
+          { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+        ],
+      },
+      false,
+    ],
+    [
+      "llama-bpe",
+      {
+        type: "Sequence",
+        pretokenizers: [
+          {
+            type: "Split",
+            pattern: {
+              Regex:
+                "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+            },
+            behavior: "Isolated",
+            invert: false,
+          },
+          { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+        ],
+      },
+      true,
+    ],
+  ];
+  for (const [name, pre_tokenizer, ignore_merges] of patterns) {
+    test(`makes the same tokens of 50 texts, and of 500 random ones: ${name}`, async () => {
+      const contents = tokenizer.toJSON();
+      const ours = Tokenizer.fromJSON({
+        ...contents,
+        pre_tokenizer,
+        model: { ...contents.model, ignore_merges },
+      });
+      const file = join(root, `${name}.json`);
+      await ours.save(file);
+      const path = join(root, `${name}.gguf`);
+      await exportGguf(path, { ...randomModel(SMALL), tokenizerPath: file, name });
+      const model = await llama.load(path);
+      const plain = Array.from({ length: 40 }, (_, i) => license.slice(i * 25, i * 25 + 20 + 3 * i));
+      const texts = [...plain, ...PECULIAR, ...randomText(99, 500)];
+      for (const [i, ids] of (await ours.encodeBatch(texts)).entries()) {
+        assert.deepEqual(model.tokenize(texts[i]), [...ids], JSON.stringify(texts[i]));
+      }
+      await model.dispose();
+    });
+  }
 
   const cases: [string, Architecture][] = [
     ["tied, grouped queries", SMALL],
