@@ -129,20 +129,19 @@ function elements(shape: readonly number[]): number {
 /** Little-endian values one after another in a growing buffer. */
 class ByteWriter {
   #buffer = new Uint8Array(1 << 16);
-  #view = new DataView(this.#buffer.buffer);
   #length = 0;
 
   u32(value: number): void {
-    this.#view.setUint32(this.#room(4), value, true);
+    this.#room(4).setUint32(0, value, true);
   }
 
   u64(value: number): void {
-    this.#view.setBigUint64(this.#room(8), BigInt(value), true);
+    this.#room(8).setBigUint64(0, BigInt(value), true);
   }
 
   bytes(value: Uint8Array): void {
-    const at = this.#room(value.length);
-    this.#buffer.set(value, at);
+    const { byteOffset } = this.#room(value.length);
+    this.#buffer.set(value, byteOffset);
   }
 
   string(value: string): void {
@@ -154,8 +153,8 @@ class ByteWriter {
   scalar(type: keyof Scalar, value: Scalar[keyof Scalar]): void {
     if (type === "string") this.string(value as string);
     else if (type === "bool") this.bytes(Uint8Array.of(value ? 1 : 0));
-    else if (type === "f32") this.#view.setFloat32(this.#room(4), value as number, true);
-    else if (type === "i32") this.#view.setInt32(this.#room(4), value as number, true);
+    else if (type === "f32") this.#room(4).setFloat32(0, value as number, true);
+    else if (type === "i32") this.#room(4).setInt32(0, value as number, true);
     else this.u32(value as number);
   }
 
@@ -163,16 +162,15 @@ class ByteWriter {
     return this.#buffer.subarray(0, this.#length);
   }
 
-  /** Makes room for `count` bytes and gives their place. */
-  #room(count: number): number {
+  /** Makes room for `count` bytes at the end and gives them. */
+  #room(count: number): DataView {
     const at = this.#length;
     this.#length += count;
     if (this.#length > this.#buffer.length) {
       const grown = new Uint8Array(Math.max(this.#length, this.#buffer.length * 2));
       grown.set(this.#buffer);
       this.#buffer = grown;
-      this.#view = new DataView(grown.buffer);
     }
-    return at;
+    return new DataView(this.#buffer.buffer, at, count);
   }
 }

@@ -66,6 +66,32 @@ describe("the format", () => {
     assert.equal(sha256, createHash("sha256").update(expected).digest("hex"));
   });
 
+  test("metadata of any length", async () => {
+    const path = newPath();
+    const values = Array.from({ length: 30_000 }, (_, i) => `${i}`.repeat(1 + (i % 7)));
+    const numbers = Array.from({ length: 30_000 }, (_, i) => i);
+    await writeGguf(
+      path,
+      new Map<string, GgufValue>([
+        ["long", { type: "string", value: "x".repeat(200_000) }],
+        ["strings", { type: "array", of: "string", values }],
+        ["u32", { type: "array", of: "u32", values: numbers }],
+        ["f32", { type: "array", of: "f32", values: numbers }],
+        ["i32", { type: "array", of: "i32", values: numbers }],
+        ["bool", { type: "array", of: "bool", values: numbers.map((n) => n % 3 === 0) }],
+      ]),
+      [],
+    );
+    const { metadata } = readGguf(path);
+    assert.equal(metadata.get("long"), "x".repeat(200_000));
+    assert.deepEqual(metadata.get("strings"), values);
+    for (const key of ["u32", "f32", "i32"]) assert.deepEqual(metadata.get(key), numbers, key);
+    assert.deepEqual(
+      metadata.get("bool"),
+      numbers.map((n) => n % 3 === 0),
+    );
+  });
+
   test("a tensor of the wrong length is refused", async () => {
     const tensor = { name: "x", shape: [2, 3], dtype: "f32", read: async () => new Float32Array(5) } as const;
     await assert.rejects(
