@@ -3,7 +3,7 @@
  * or a power cut sees the old content or the new one, never a part.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileFailure } from "./run-error.js";
 
@@ -32,6 +32,28 @@ export function writeFileAtomically(path: string, content: string | Uint8Array):
 /** Writes every byte: a single write may stop short. */
 export function writeFully(file: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done);
+}
+
+/** Makes a folder with all above it; no error when it is there. @throws RunError */
+export function makeFolders(path: string): void {
+  try {
+    makeMissing(path);
+  } catch (error) {
+    throw fileFailure(path, "created", error);
+  }
+}
+
+/** By hand, because Node's recursive mkdir reports a read-only disk as a path that does not exist. */
+function makeMissing(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const parent = dirname(path);
+  if (parent !== path) makeMissing(parent);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    /* another process may have been faster */
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
 }
 
 /** Makes renames and deletions in a folder last through a power cut. */

@@ -1,4 +1,5 @@
 /** What is wrong with a configuration: every problem at once, each with its place, its value and a way out. */
+import { inspect } from "node:util";
 
 /** One problem; `message` says what is wrong and what to do, without the place. */
 export interface ConfigProblem {
@@ -37,4 +38,18 @@ export function formatProblem(problem: ConfigProblem): string {
     file === undefined ? [] : [[file, line, column].filter((part) => part !== undefined).join(":")];
   const place = override === undefined ? position : [`--set ${override}`];
   return [...place, ...(path === "" ? [] : [path]), message].join(": ");
+}
+
+/** A value in an error message, short whatever it is. */
+export function show(value: unknown): string {
+  const text =
+    typeof value === "string"
+      ? JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
+      : inspect(value, {
+          depth: 1,
+          maxArrayLength: 4,
+          maxStringLength: 40,
+          breakLength: Number.POSITIVE_INFINITY,
+        });
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }

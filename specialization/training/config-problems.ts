@@ -2,9 +2,8 @@
  * Turns what the schema refuses into problems a person can act on: the key, what is expected there, what was given,
  * and the nearest right name. Expectations are worded from the JSON Schema, so they cannot differ from the reference.
  */
-import { inspect } from "node:util";
 import type { z } from "zod";
-import type { ConfigProblem } from "./config-error.js";
+import { type ConfigProblem, show } from "./config-error.js";
 import { configKeys, keyAt } from "./config-reference.js";
 import { getAt, type KeyPath } from "./config-source.js";
 
@@ -41,29 +40,37 @@ const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   outputdir: "output.runs",
 };
 
+/** A problem with what is needed to find its place. */
+export interface LocatableProblem extends ConfigProblem {
+  readonly at: KeyPath;
+  readonly part: "key" | "value";
+}
+
+/** Unknown keys reported of one group; a file with more is no configuration of ours. */
+const UNKNOWN_KEYS_SHOWN = 50;
+
 /** The problems behind one issue of the schema; `value` is what was parsed. */
-export function problemsOfIssue(
-  issue: z.core.$ZodIssue,
-  value: unknown,
-): (ConfigProblem & { at: KeyPath })[] {
+export function problemsOfIssue(issue: z.core.$ZodIssue, value: unknown): LocatableProblem[] {
   const path = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...path, key], value));
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.slice(0, UNKNOWN_KEYS_SHOWN).map((key) => unknownKey([...path, key], value));
   if (issue.code === "invalid_key") {
     const name = String(path[path.length - 1]);
     const message = `${show(name)} is no name for a set; use letters, digits, "_" and "-", at most 64.`;
-    return [{ at: path, path: dotted(path), message, value: name }];
+    return [{ at: path, part: "key", path: dotted(path), message, value: name }];
   }
   const given = getAt(value, path);
   const key = keyAt(path);
   const expected = key?.expected ?? "another value";
   if (given === undefined) {
-    return [{ at: path, path: dotted(path), message: `is missing; expected ${expected}.` }];
+    return [{ at: path, part: "key", path: dotted(path), message: `is missing; expected ${expected}.` }];
   }
   const suggestion = suggestValue(given, key?.allowed, key?.isNumber ?? false);
   const hint = suggestion === undefined ? "" : ` Did you mean ${suggestion}?`;
   return [
     {
       at: path,
+      part: "value",
       path: dotted(path),
       message: `expected ${expected}, not ${show(given)}.${hint}`,
       value: given,
@@ -72,7 +79,7 @@ export function problemsOfIssue(
   ];
 }
 
-function unknownKey(path: KeyPath, value: unknown): ConfigProblem & { at: KeyPath } {
+function unknownKey(path: KeyPath, value: unknown): LocatableProblem {
   const name = String(path[path.length - 1]);
   const group = dotted(path.slice(0, -1));
   const siblings = configKeys().filter((key) => parentOf(key.path) === group);
@@ -83,6 +90,7 @@ function unknownKey(path: KeyPath, value: unknown): ConfigProblem & { at: KeyPat
       : `${group === "" ? "The keys are" : `"${group}" has`} ${siblings.map((key) => lastOf(key.path)).join(", ")}.`;
   return {
     at: path,
+    part: "key",
     path: dotted(path),
     message: `there is no such key. ${hint}`,
     value: getAt(value, path),
@@ -151,20 +159,6 @@ function editDistance(a: string, b: string): number {
     }
   }
   return rows[a.length][b.length];
-}
-
-/** A value in an error message, short whatever it is. */
-export function show(value: unknown): string {
-  const text =
-    typeof value === "string"
-      ? JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
-      : inspect(value, {
-          depth: 1,
-          maxArrayLength: 4,
-          maxStringLength: 40,
-          breakLength: Number.POSITIVE_INFINITY,
-        });
-  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
 }
 
 export function dotted(path: KeyPath): string {

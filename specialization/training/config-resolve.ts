@@ -3,8 +3,8 @@
  * configuration is complete, and resolving it again changes nothing.
  */
 import { type Architecture, architectureProblems, PRESETS, type PresetName } from "../models/architecture.js";
-import type { ConfigProblem } from "./config-error.js";
-import { nearest, show } from "./config-problems.js";
+import { type ConfigProblem, show } from "./config-error.js";
+import { nearest } from "./config-problems.js";
 import type { ParsedRunConfig } from "./config-schema.js";
 
 /** When training ends: at the first limit that is reached; at least one is set. */

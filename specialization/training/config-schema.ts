@@ -25,6 +25,7 @@ const data = z
     validation: z
       .record(z.string().regex(SET_NAME), paths())
       .default({})
+      .meta({ computedDefault: "no sets, but see data.holdOut" })
       .describe("Validation sets: a name and its files, globs or folders. Any number of sets."),
     format: z
       .enum(["auto", "jsonl", "parquet", "text", "tree"])

@@ -5,8 +5,18 @@
 import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml";
-import { ConfigError, type ConfigProblem } from "./config-error.js";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+} from "yaml";
+import { ConfigError, type ConfigProblem, show } from "./config-error.js";
 
 export type KeyPath = readonly (string | number)[];
 
@@ -30,6 +40,9 @@ const MAXIMUM_BYTES = 2 ** 20;
 const MAXIMUM_ALIASES = 100;
 /** Nesting of a configuration is 4; deeper files could exhaust the stack. */
 const MAXIMUM_DEPTH = 32;
+
+/** Repeated keys are found below: the parser compares every key with every other, which takes minutes at this size. */
+const PARSING = { prettyErrors: false, stringKeys: true, uniqueKeys: false } as const;
 
 /** Keys whose values are paths: relative ones start from the file's folder, those of overrides from the current one. */
 const PATH_KEYS: readonly KeyPath[] = [
@@ -125,7 +138,7 @@ function readYamlFile(file: string): Parsed {
     return { file, line, column: col };
   };
   if (depthOf(text) > MAXIMUM_DEPTH) throw refused(file, `is nested more than ${MAXIMUM_DEPTH} levels deep`);
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const document = parseDocument(text, { ...PARSING, lineCounter: lines });
   /* a tag that means nothing here is a warning to the parser and a mistake to us */
   const faults = [...document.errors, ...document.warnings];
   if (faults.length > 0) {
@@ -135,6 +148,18 @@ function readYamlFile(file: string): Parsed {
         .map((e) => ({ path: "", message: `this is not valid YAML: ${e.message}.`, ...place(e.pos[0]) })),
     );
   }
+  const repeated: ConfigProblem[] = [];
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<string>();
+      for (const { key } of map.items) {
+        if (!isScalar(key) || seen.size < seen.add(String(key.value)).size) continue;
+        const message = `the key ${show(String(key.value))} comes twice; remove one.`;
+        repeated.push({ path: "", message, ...place(key.range?.[0] ?? 0) });
+      }
+    },
+  });
+  if (repeated.length > 0) throw new ConfigError(repeated.slice(0, 10));
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAXIMUM_ALIASES }) ?? {};
@@ -248,7 +273,7 @@ function parseOverride(text: string): { path: KeyPath; value: unknown } | Config
   });
   if (written.length > MAXIMUM_BYTES || depthOf(written) > MAXIMUM_DEPTH)
     return fault("the value is too long or nested too deeply");
-  const document = parseDocument(written, { prettyErrors: false, stringKeys: true });
+  const document = parseDocument(written, PARSING);
   const error = [...document.errors, ...document.warnings][0];
   if (error) return fault(`the value is not valid YAML: ${error.message}`);
   try {

@@ -5,7 +5,7 @@
 import { basename, extname, resolve } from "node:path";
 import { stringify } from "yaml";
 import { ConfigError, type ConfigProblem } from "./config-error.js";
-import { problemsOfIssue } from "./config-problems.js";
+import { type LocatableProblem, problemsOfIssue } from "./config-problems.js";
 import { type Resolution, type RunConfig, resolveConfig } from "./config-resolve.js";
 import { runConfigSchema } from "./config-schema.js";
 import {
@@ -53,9 +53,9 @@ export interface LoadedConfig {
 export function loadConfig(path?: string, overrides: readonly string[] = []): LoadedConfig {
   const source = readConfigSource(path, overrides);
   const { problems, resolution } = examine(source.value, runNameOf(path));
-  const located = [...source.problems, ...problems.map((p) => ({ ...p, ...placeOf(source, p) }))];
-  if (located.length > 0 || resolution === undefined) throw new ConfigError(inReadingOrder(located));
-  const warnings = resolution.warnings.map((p) => ({ ...p, ...placeOf(source, p) }));
+  const all = [...source.problems, ...problems.map((p) => located(p, source))];
+  if (all.length > 0 || resolution === undefined) throw new ConfigError(inReadingOrder(all));
+  const warnings = resolution.warnings.map((p) => located(locatable(p), source));
   const { output } = resolution.config;
   const config = { ...resolution.config, output: { ...output, runs: resolve(output.runs) } };
   return { config, warnings, source: path };
@@ -63,13 +63,13 @@ export function loadConfig(path?: string, overrides: readonly string[] = []): Lo
 
 /** Every problem of a configuration that was read elsewhere; empty when it can be used. */
 export function configProblems(value: unknown): ConfigProblem[] {
-  return examine(value, "run").problems;
+  return examine(value, "run").problems.map((p) => located(p));
 }
 
 /** Checks and completes a configuration that was read elsewhere; paths stay as they are. @throws ConfigError */
 export function completeConfig(value: unknown): RunConfig {
   const { problems, resolution } = examine(value, "run");
-  if (problems.length > 0 || resolution === undefined) throw new ConfigError(problems);
+  if (problems.length > 0 || resolution === undefined) throw new ConfigError(problems.map((p) => located(p)));
   return resolution.config;
 }
 
@@ -78,27 +78,39 @@ export function configToYaml(config: RunConfig): string {
   return stringify(config, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-function examine(
-  value: unknown,
-  name: string,
-): { problems: ConfigProblem[]; resolution: Resolution | undefined } {
+interface Examination {
+  readonly problems: readonly LocatableProblem[];
+  /** Absent when the schema refuses the value. */
+  readonly resolution: Resolution | undefined;
+}
+
+function examine(value: unknown, name: string): Examination {
   const given = (path: string) => getAt(value, path.split(".")) !== undefined;
   const parsed = runConfigSchema.safeParse(value);
   if (parsed.success) {
     const resolution = resolveConfig(parsed.data, given, name);
-    return { problems: [...resolution.problems], resolution };
+    return { problems: resolution.problems.map(locatable), resolution };
   }
   const problems = parsed.error.issues.flatMap((issue) => problemsOfIssue(issue, value));
   /* without the faulty keys the rest can still be checked for combinations, so that nothing is told in two rounds */
   const repaired = runConfigSchema.safeParse(problems.reduceRight((rest, { at }) => repair(rest, at), value));
-  const faulty = new Set(problems.map((p) => p.path));
-  const others = repaired.success
-    ? resolveConfig(repaired.data, given, name).problems.filter((p) => !faulty.has(p.path))
-    : [];
+  const isFaulty = ({ path }: ConfigProblem) =>
+    problems.some((p) => `${p.path}.`.startsWith(`${path}.`) || `${path}.`.startsWith(`${p.path}.`));
+  const others = repaired.success ? resolveConfig(repaired.data, given, name).problems : [];
   return {
-    problems: [...problems.map(({ at: _, ...problem }) => problem), ...others],
+    problems: [...problems, ...others.filter((p) => !isFaulty(p)).map(locatable)],
     resolution: undefined,
   };
+}
+
+/** Keys of combinations are the schema's own or names of sets, and so hold no dots. */
+function locatable(problem: ConfigProblem): LocatableProblem {
+  return { ...problem, at: problem.path.split("."), part: "value" };
+}
+
+function located(problem: LocatableProblem, source?: ConfigSource): ConfigProblem {
+  const { at, part, ...rest } = problem;
+  return { ...rest, ...source?.locate(at, part) };
 }
 
 /** The value without a faulty key; a required one gets a stand-in. */
@@ -114,11 +126,6 @@ function repair(value: unknown, at: KeyPath): unknown {
 function inReadingOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
   const line = (p: ConfigProblem) => (p.override === undefined ? (p.line ?? 0) : Number.MAX_SAFE_INTEGER);
   return [...problems].sort((a, b) => line(a) - line(b) || (a.column ?? 0) - (b.column ?? 0));
-}
-
-function placeOf(source: ConfigSource, { path, message }: ConfigProblem) {
-  const keys = path.split(/\.|\[(\d+)\]/).filter((part) => part !== undefined && part !== "");
-  return source.locate(keys, message.startsWith("there is no such key") ? "key" : "value");
 }
 
 /** The name of a run whose configuration names none: that of its file. */

@@ -29,6 +29,7 @@ const KNOWN: Readonly<Record<string, readonly [reason: string, remedy: string]>>
     "Change the permissions, or set output.runs to a folder of your own",
   ],
   ENOTDIR: ["a part of the path is a file, not a folder", "Choose another folder"],
+  EEXIST: ["a file is in its place", "Move it, or choose another folder"],
   ENOENT: ["it does not exist", "Check the path"],
   EMFILE: ["too many files are open", "Raise the limit with ulimit -n"],
 };

@@ -5,7 +5,7 @@
  */
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
-import { writeFileAtomically } from "./atomic-file.js";
+import { makeFolders, writeFileAtomically } from "./atomic-file.js";
 import { configToYaml, loadConfig, type RunConfig } from "./config.js";
 import { JsonLinesWriter } from "./json-lines.js";
 import { fileFailure, RunError } from "./run-error.js";
@@ -85,11 +85,7 @@ export class RunFolder {
    */
   static create(config: RunConfig): RunFolder {
     const runs = resolve(config.output.runs);
-    try {
-      mkdirSync(runs, { recursive: true });
-    } catch (error) {
-      throw fileFailure(runs, "created", error);
-    }
+    makeFolders(runs);
     const { path, name } = makeFolder(runs, config.name);
     try {
       const unlock = takeRunLock(path);

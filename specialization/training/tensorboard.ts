@@ -3,10 +3,10 @@
  * of published format: tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.proto and
  * tensorflow/core/framework/summary.proto.
  */
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { writeFully } from "./atomic-file.js";
+import { makeFolders, writeFully } from "./atomic-file.js";
 import { fileFailure } from "./run-error.js";
 
 /** Appends scalars to one event file; TensorBoard follows it while it grows. */
@@ -30,7 +30,7 @@ export class TensorboardWriter {
     const seconds = String(Math.floor(now / 1000)).padStart(10, "0");
     const path = join(folder, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${now % 1000}`);
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolders(folder);
       const writer = new TensorboardWriter(path, openSync(path, "a"));
       /* Event: wall_time, file_version; without the version TensorBoard refuses the file */
       writer.#append(Buffer.concat([double(1, now / 1000), bytes(3, Buffer.from("brain.Event:2"))]));
