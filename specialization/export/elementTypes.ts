@@ -83,7 +83,7 @@ export function fromElements(bytes: Uint8Array, type: RealType): Float32Array {
   if (type === "F32") return new Float32Array(buffer, byteOffset, byteLength / 4);
   if (type === "F64") return Float32Array.from(new Float64Array(buffer, byteOffset, byteLength / 8));
   const halves = new Uint16Array(buffer, byteOffset, byteLength / 2);
-  return type === "F16" ? fromHalf(halves) : fromBrain(halves);
+  return type === "F16" ? halvesToReals(halves) : fromBrain(halves);
 }
 
 /** Rounds f32 to bfloat16, to nearest even; NaN stays NaN. */
@@ -95,6 +95,17 @@ function toBrain(values: Float32Array): Uint16Array {
     out[i] =
       (word & 0x7fffffff) > 0x7f800000 ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
+  return out;
+}
+
+/** The value of each half, so that a whole checkpoint takes a look-up a value. */
+let halfValues: Float32Array | undefined;
+
+function halvesToReals(halves: Uint16Array): Float32Array {
+  halfValues ??= fromHalf(Uint16Array.from({ length: 1 << 16 }, (_, bits) => bits));
+  const table = halfValues;
+  const out = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) out[i] = table[halves[i]];
   return out;
 }
 

@@ -2,17 +2,20 @@
  * What `slm export` reads: a run (one of its checkpoints), a checkpoint's folder, or a Hugging Face folder. Weights,
  * sizes and tokenizer are found and checked against each other before anything is written.
  */
-import { readFile, stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { type Architecture, architectureProblems } from "../models/architecture.js";
+import { CHECKPOINT_FILES, readState } from "../training/checkpoint.js";
 import { listCheckpoints, RUN_FILES } from "../training/run-folder.js";
 import { FormatError, fileError } from "./errors.js";
 import { importHuggingFace } from "./importHuggingFace.js";
 import { type ModelSource, packedTensors } from "./layout.js";
 import { SafetensorsFile } from "./safetensors.js";
 
-const MODEL = "model.safetensors";
-const STATE = "state.json";
+const { model: MODEL, state: STATE } = CHECKPOINT_FILES;
 const TOKENIZER = "tokenizer.json";
 
 /** An open model; close it after use. */
@@ -44,8 +47,7 @@ export async function openExportSource(
       "Leave --checkpoint out, or give the folder of the run.",
     );
   }
-  if (await exists(join(folder, RUN_FILES.checkpoints)))
-    return openCheckpoint(await chosen(folder, checkpoint));
+  if (await exists(join(folder, RUN_FILES.checkpoints))) return openCheckpoint(chosen(folder, checkpoint));
   if (await exists(join(folder, "config.json"))) {
     if (checkpoint === undefined) return openHuggingFace(folder);
     throw refusal(path, "a Hugging Face folder has no checkpoints", "Leave --checkpoint out.");
@@ -57,30 +59,38 @@ export async function openExportSource(
   );
 }
 
-async function chosen(run: string, checkpoint: string | undefined): Promise<string> {
+function chosen(run: string, checkpoint: string | undefined): string {
   const present = listCheckpoints(run);
+  const newest = present.at(-1);
+  if (!newest) throw refusal(run, "the run has no checkpoint yet", "Wait until it has saved one.");
+  if (checkpoint === undefined) return newest.path;
+  const wanted = checkpoint === "best" ? bestOf(newest.path) : checkpoint;
   const names = present.map(({ path }) => basename(path));
-  const remedy = names.length === 0 ? "Wait until the run has saved one." : `There are: ${names.join(", ")}.`;
-  if (checkpoint === undefined) {
-    const newest = present.at(-1);
-    if (newest) return newest.path;
-    throw refusal(run, "the run has no checkpoint yet", remedy);
-  }
-  const best = join(run, RUN_FILES.checkpoints, "best");
-  if (checkpoint === "best" && (await exists(best))) return best;
-  const found = present.find(({ path }) => basename(path) === checkpoint);
-  if (found) return found.path;
+  if (names.includes(wanted)) return join(run, RUN_FILES.checkpoints, wanted);
   throw new FormatError({
     file: run,
     key: "--checkpoint",
-    value: checkpoint,
+    value: wanted,
     problem: "there is no such checkpoint",
-    remedy,
+    remedy: `There are: ${names.join(", ")}.`,
   });
 }
 
+/** Name of the checkpoint with the lowest loss so far, of which every later checkpoint keeps the step. */
+function bestOf(newest: string): string {
+  const { best } = readState(newest);
+  if (best) return `step-${best.step}`;
+  throw refusal(
+    join(newest, STATE),
+    "the run has not been evaluated yet",
+    "Leave --checkpoint out for the newest.",
+  );
+}
+
 async function openCheckpoint(folder: string): Promise<ExportSource> {
-  const { architecture, step } = await readState(join(folder, STATE));
+  const state = readState(folder);
+  const { step } = state;
+  const architecture = checkedArchitecture(join(folder, STATE), state.architecture);
   const run = dirname(dirname(folder));
   const tokenizerPath = join(run, TOKENIZER);
   if (!(await exists(tokenizerPath))) {
@@ -90,6 +100,7 @@ async function openCheckpoint(folder: string): Promise<ExportSource> {
       "Put the tokenizer.json there that the model was trained with.",
     );
   }
+  await verify(join(folder, MODEL), state.files[MODEL]?.sha256);
   const weights = await SafetensorsFile.open(join(folder, MODEL));
   try {
     // a hostile number of layers would make an endless list of names
@@ -140,33 +151,23 @@ async function openHuggingFace(folder: string): Promise<ExportSource> {
   );
 }
 
-async function readState(file: string): Promise<{ architecture: Architecture; step: number }> {
-  const text = await readFile(file, "utf8").catch((cause) => {
+/** Compares the weights with the checksum of the state; of a checkpoint's files, export needs no other. */
+async function verify(file: string, expected: string | undefined): Promise<void> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file), hash).catch((cause) => {
     throw fileError(file, "read", cause);
   });
-  let state: { architecture?: unknown; step?: unknown } | null;
-  try {
-    state = JSON.parse(text) as typeof state;
-  } catch (cause) {
-    throw new FormatError(
-      {
-        file,
-        value: text.slice(0, 40),
-        problem: `not JSON: ${(cause as Error).message}`,
-        remedy: "Take another checkpoint of the run.",
-      },
-      { cause },
-    );
-  }
-  return {
-    architecture: checkedArchitecture(file, state?.architecture),
-    step: checkedNumber(file, "step", state?.step, 0),
-  };
+  if (hash.digest("hex") === expected) return;
+  throw refusal(file, "is truncated or altered: its checksum differs", "Take another checkpoint of the run.");
 }
 
 function checkedArchitecture(file: string, value: unknown): Architecture {
   const given = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
-  const size = (key: keyof Architecture) => checkedNumber(file, `architecture.${key}`, given[key], 1);
+  const size = (key: keyof Architecture) => {
+    const number = given[key];
+    if (Number.isSafeInteger(number) && (number as number) >= 1) return number as number;
+    throw damaged(file, `architecture.${key}`, number, "a whole number of at least 1 is expected");
+  };
   const positive = (key: keyof Architecture) => {
     const number = given[key];
     if (typeof number === "number" && Number.isFinite(number) && number > 0) return number;
@@ -189,11 +190,6 @@ function checkedArchitecture(file: string, value: unknown): Architecture {
   const [problem] = architectureProblems(architecture);
   if (problem) throw damaged(file, `architecture.${problem.key}`, architecture[problem.key], problem.message);
   return architecture;
-}
-
-function checkedNumber(file: string, key: string, value: unknown, least: number): number {
-  if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
-  throw damaged(file, key, value, `a whole number of at least ${least} is expected`);
 }
 
 function damaged(file: string, key: string, value: unknown, problem: string): FormatError {

@@ -6,8 +6,13 @@ import { writeSafetensors } from "../../../specialization/export/safetensors.js"
 import type { Tokenizer } from "../../../specialization/tokenizer/index.js";
 import { randomModel, SMALL } from "./randomModel.js";
 
-/** Writes a run with one checkpoint for each step, whose weights are `randomModel(SMALL, step)`. */
-export async function writeRun(run: string, tokenizer: Tokenizer, steps: readonly number[]): Promise<void> {
+/** Writes a run with one checkpoint for each step, whose weights are `randomModel(SMALL, step)`; `best` is the step of the best. */
+export async function writeRun(
+  run: string,
+  tokenizer: Tokenizer,
+  steps: readonly number[],
+  best?: number,
+): Promise<void> {
   mkdirSync(join(run, "checkpoints"), { recursive: true });
   writeFileSync(join(run, "run.yaml"), "name: fixture\n");
   await tokenizer.save(join(run, "tokenizer.json"));
@@ -21,7 +26,19 @@ export async function writeRun(run: string, tokenizer: Tokenizer, steps: readonl
       dtype: "F32" as const,
       data: values.get(name)!,
     }));
-    await writeSafetensors(join(folder, "model.safetensors"), entries);
-    writeFileSync(join(folder, "state.json"), JSON.stringify({ step, architecture: SMALL }));
+    const model = await writeSafetensors(join(folder, "model.safetensors"), entries);
+    writeState(folder, {
+      format: "slm-forge checkpoint",
+      version: 1,
+      step,
+      architecture: SMALL,
+      best: best === undefined ? null : { step: best, loss: 2 },
+      files: { "model.safetensors": model },
+    });
   }
+}
+
+/** Writes the state of a checkpoint. */
+export function writeState(checkpoint: string, state: object): void {
+  writeFileSync(join(checkpoint, "state.json"), JSON.stringify(state));
 }

@@ -1,6 +1,6 @@
 /** What `slm export` can be pointed at: runs, checkpoints and Hugging Face folders, sound and damaged. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -9,9 +9,10 @@ import { exportHuggingFace } from "../../../specialization/export/huggingFace.js
 import { type ExportSource, openExportSource } from "../../../specialization/export/source.js";
 import { NAMES } from "../../../specialization/models/transformer.js";
 import { Tokenizer } from "../../../specialization/tokenizer/index.js";
+import { RunError } from "../../../specialization/training/run-error.js";
 import { randomText } from "../tokenizer/randomText.js";
 import { randomModel, SMALL } from "./randomModel.js";
-import { writeRun } from "./runFixture.js";
+import { writeRun, writeState } from "./runFixture.js";
 
 const root = mkdtempSync(join(tmpdir(), "slm-source-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -44,7 +45,7 @@ async function refuses(path: string, message: RegExp, checkpoint?: string): Prom
   await assert.rejects(
     openExportSource(path, checkpoint === undefined ? {} : { checkpoint }),
     (error: unknown) => {
-      assert.ok(error instanceof FormatError, String(error));
+      assert.ok(error instanceof FormatError || error instanceof RunError, String(error));
       assert.match(error.message, message);
       return true;
     },
@@ -70,8 +71,15 @@ describe("openExportSource", () => {
     await using(openExportSource(join(run, "checkpoints", "step-9")), (source) =>
       assert.equal(source.step, 9),
     );
-    renameSync(join(run, "checkpoints", "step-9"), join(run, "checkpoints", "best"));
-    await using(openExportSource(run, { checkpoint: "best" }), (source) => assert.equal(source.step, 9));
+    await refuses(run, /the run has not been evaluated yet/, "best");
+  });
+
+  test("the best checkpoint is the one that the newest names", async () => {
+    const run = join(root, "evaluated");
+    await writeRun(run, tokenizer, [1, 2, 3], 2);
+    await using(openExportSource(run, { checkpoint: "best" }), (source) => assert.equal(source.step, 2));
+    rmSync(join(run, "checkpoints", "step-2"), { recursive: true });
+    await refuses(run, /there is no such checkpoint \(got "step-2"\)\. There are: step-1, step-3/, "best");
   });
 
   test("a Hugging Face folder is a source as well", async () => {
@@ -94,7 +102,7 @@ describe("openExportSource", () => {
     await refuses(join(root, "absent"), /neither a run/);
     await refuses(await newRun(), /the run has no checkpoint yet/);
     const run = await newRun(3, 4);
-    for (const name of ["step-5", "best", "../..", "step-3/../step-4"]) {
+    for (const name of ["step-5", "../..", "step-3/../step-4"]) {
       await refuses(run, /--checkpoint: there is no such checkpoint.*There are: step-3, step-4/, name);
     }
     await refuses(join(run, "checkpoints", "step-3"), /this is a checkpoint already/, "step-3");
@@ -104,41 +112,36 @@ describe("openExportSource", () => {
 
   test("damaged checkpoints are refused by key", async () => {
     const run = await newRun(1);
-    const file = join(run, "checkpoints", "step-1", "state.json");
+    const checkpoint = join(run, "checkpoints", "step-1");
+    const file = join(checkpoint, "state.json");
+    const sound = JSON.parse(readFileSync(file, "utf8"));
     const cases: [unknown, RegExp][] = [
-      [{ step: 1 }, /state\.json: architecture\.tied: true or false is expected/],
-      [{ step: -1, architecture: SMALL }, /step: a whole number/],
-      [
-        { step: 1, architecture: { ...SMALL, width: 0 } },
-        /architecture\.width: a whole number of at least 1.*\(got 0\)/,
-      ],
-      [{ step: 1, architecture: { ...SMALL, heads: 3 } }, /architecture\.heads: 3 heads do not divide/],
-      [{ step: 1, architecture: { ...SMALL, ropeTheta: "x" } }, /architecture\.ropeTheta: a positive number/],
-      [
-        { step: 1, architecture: { ...SMALL, layers: 1e12 } },
-        /architecture\.layers: more layers than the 14 tensors/,
-      ],
-      [
-        { step: 1, architecture: { ...SMALL, hidden: 96 } },
-        /gate_up_proj\.weight: state\.json makes its shape \[192, 64\]/,
-      ],
-      [
-        { step: 1, architecture: { ...SMALL, tied: false } },
-        /lm_head\.weight: there is no tensor of this name/,
-      ],
+      [undefined, /state\.json: architecture\.tied: true or false is expected/],
       [null, /architecture\.tied/],
+      [{ ...SMALL, width: 0 }, /architecture\.width: a whole number of at least 1.*\(got 0\)/],
+      [{ ...SMALL, heads: 3 }, /architecture\.heads: 3 heads do not divide/],
+      [{ ...SMALL, ropeTheta: "x" }, /architecture\.ropeTheta: a positive number/],
+      [{ ...SMALL, layers: 1e12 }, /architecture\.layers: more layers than the 14 tensors/],
+      [{ ...SMALL, hidden: 96 }, /gate_up_proj\.weight: state\.json makes its shape \[192, 64\]/],
+      [{ ...SMALL, tied: false }, /lm_head\.weight: there is no tensor of this name/],
     ];
-    for (const [state, message] of cases) {
-      writeFileSync(file, JSON.stringify(state));
+    for (const [architecture, message] of cases) {
+      writeState(checkpoint, { ...sound, architecture });
       await refuses(run, message);
     }
     writeFileSync(file, '{"step":');
-    await refuses(run, /state\.json: not JSON/);
-    writeFileSync(file, JSON.stringify({ step: 1, architecture: SMALL }));
-    const weights = join(run, "checkpoints", "step-1", "model.safetensors");
-    writeFileSync(weights, readFileSync(weights).subarray(0, -4));
-    await refuses(run, /model\.safetensors: .*truncated or damaged/);
+    await refuses(run, /state\.json: .*damaged/);
+    writeState(checkpoint, sound);
+    const weights = join(checkpoint, "model.safetensors");
+    const bytes = readFileSync(weights);
+    writeFileSync(weights, bytes.subarray(0, -4));
+    await refuses(run, /model\.safetensors: is truncated or altered/);
+    bytes[bytes.length - 1] ^= 1;
+    writeFileSync(weights, bytes);
+    await refuses(run, /model\.safetensors: is truncated or altered/);
+    rmSync(weights);
+    await refuses(run, /model\.safetensors: cannot be read: ENOENT/);
     mkdirSync(join(run, "checkpoints", "step-2"));
-    await refuses(run, /step-2.*state\.json: cannot be read: ENOENT/);
+    await refuses(run, /step-2.*state\.json: cannot be read/);
   });
 });
