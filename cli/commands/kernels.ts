@@ -1,11 +1,12 @@
 /** `slm kernels`: see, check, time and tweak the WGSL kernels. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, watchFile } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import {
-  forgetSource,
   type Gpu,
+  GpuError,
   type KernelCall,
   ShaderError,
   shaderPath,
@@ -310,15 +311,18 @@ async function watch(file: string, options: CommonOptions & { once?: boolean }):
     throw new Error(`${file} is no kernel of the engine. Kernels are: ${known}.`);
   }
   await withGpu({ adapter: options.adapter }, async (gpu) => {
-    const ceilings = await measureCeilings(gpu);
     let before = new Map<string, number>();
+    let text = readFileSync(path, "utf8");
     const round = async () => {
-      forgetSource(name);
       try {
-        before = await inspect(gpu, ceilings, uses, path, options, before);
+        const { times, passed } = await inspect(gpu, uses, path, text, options, before);
+        before = times;
+        if (options.once && !passed) throw new ExitCode(1);
       } catch (error) {
-        if (!(error instanceof ShaderError)) throw error;
-        if (options.json) print({ file: path, diagnostics: error.diagnostics, message: error.message });
+        if (!(error instanceof GpuError)) throw error;
+        gpu.check(); // what spoiled the device itself ends the watch
+        const diagnostics = error instanceof ShaderError ? error.diagnostics : [];
+        if (options.json) print({ file: path, diagnostics, message: error.message });
         else console.log(error.message);
         if (options.once) throw new ExitCode(1);
       }
@@ -326,28 +330,48 @@ async function watch(file: string, options: CommonOptions & { once?: boolean }):
     await round();
     if (options.once) return;
     if (!options.json) console.log(`watching ${path}; Ctrl-C ends`);
-    let running = Promise.resolve();
-    watchFile(path, { interval: 200 }, () => {
-      running = running.then(round);
+    let stopped = false;
+    process.once("SIGINT", () => {
+      stopped = true;
     });
-    await new Promise<void>((done) => process.once("SIGINT", done));
+    /* By content: it misses no save, however the editor writes, and none that falls into a round. */
+    while (!stopped) {
+      await delay(200);
+      const now = existsSync(path) ? readFileSync(path, "utf8") : text;
+      if (now === text) continue;
+      text = now;
+      await round();
+    }
   });
+}
+
+/** Measured once for a device, and only when something is to be timed: a syntax error need not wait for it. */
+const measuredCeilings = new WeakMap<Gpu, Ceilings>();
+
+async function ceilingsOf(gpu: Gpu): Promise<Ceilings> {
+  let ceilings = measuredCeilings.get(gpu);
+  if (!ceilings) {
+    ceilings = await measureCeilings(gpu);
+    measuredCeilings.set(gpu, ceilings);
+  }
+  return ceilings;
 }
 
 /** Compiles, checks and times every variant in a file; returns its times for the next round. */
 async function inspect(
   gpu: Gpu,
-  ceilings: Ceilings,
   uses: readonly { definition: KernelDefinition; variant: KernelVariant }[],
   path: string,
+  text: string,
   options: CommonOptions,
   before: Map<string, number>,
-): Promise<Map<string, number>> {
-  const text = readFileSync(path, "utf8");
+): Promise<{ times: Map<string, number>; passed: boolean }> {
   const target = targetOf(gpu);
   const times = new Map<string, number>();
   const report: object[] = [];
+  let passed = true;
   for (const { definition, variant } of uses) {
+    if (options.variant !== undefined && variant.name !== options.variant) continue;
     for (const source of variant.sources) {
       if (source.types && Object.values(source.types).includes("f16") && !target.f16) continue;
       if (variant.runsOn(target)) await gpu.kernel({ ...source, file: path, text });
@@ -355,6 +379,7 @@ async function inspect(
     if (!variant.runsOn(target)) continue;
     for (const real of variant.reals) {
       if (real === "f16" && !target.f16) continue;
+      if (options.real !== undefined && real !== options.real) continue;
       const seed = Math.floor(Math.random() * 2 ** 31);
       const patched: KernelDefinition = {
         ...definition,
@@ -362,7 +387,8 @@ async function inspect(
         benchmark: (context) => withText(definition.benchmark(context), variant.file, text),
       };
       const results = await checkVariant(gpu, patched, variant, real, seed);
-      const row = await measure(gpu, ceilings, patched, variant, real);
+      const row = await measure(gpu, await ceilingsOf(gpu), patched, variant, real);
+      passed &&= results.every((r) => r.passed);
       const key = `${row.kernel} / ${row.variant} / ${row.real}`;
       const last = before.get(key);
       times.set(key, row.milliseconds);
@@ -387,7 +413,7 @@ async function inspect(
     }
   }
   if (options.json) print({ file: path, results: report });
-  return times;
+  return { times, passed };
 }
 
 function signed(value: number): string {

@@ -33,7 +33,7 @@ export {
 export { type Diagnosis, type DiagnosisCode, diagnose } from "./diagnosis.js";
 export * from "./errors.js";
 export { type GpuSign, gpuSigns, type HostFacts, inspectHost } from "./host.js";
-export { forgetSource, Kernel, type KernelSource, type Params, shaderPath, shadersFolder } from "./kernel.js";
+export { Kernel, type KernelSource, type Params, shaderPath, shadersFolder } from "./kernel.js";
 export { type ClearCall, type KernelCall, Plan, type PlanCall, type StepTime } from "./plan.js";
 export { Readback } from "./readback.js";
 export { entryPoints } from "./wgsl.js";

@@ -72,11 +72,6 @@ function sourceText(source: KernelSource): string {
   return text;
 }
 
-/** Makes the next compile read the file again (`slm kernels watch`). */
-export function forgetSource(file: string): void {
-  texts.delete(file);
-}
-
 /** Identifies a compiled kernel: file, entry point, tunables and, if given, text. */
 export function kernelKey(source: KernelSource): string {
   return JSON.stringify([

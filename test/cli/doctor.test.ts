@@ -1,0 +1,107 @@
+/** `slm doctor`: what it reports with an adapter, without one, and where Dawn does not load. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { slm } from "./slm.js";
+
+describe("slm doctor", () => {
+  test("--json reports the machine and every adapter, and nothing else on stdout", async () => {
+    const { code, stdout } = await slm(["doctor", "--json"]);
+    const report = JSON.parse(stdout);
+    assert.equal(code, 0);
+    assert.equal(report.trains, true);
+    assert.equal(report.host.nodeVersion, process.version);
+    assert.equal(report.dawn.loads, true);
+    assert.match(report.dawn.version, /^\d+\.\d+\.\d+$/);
+    assert.equal(report.adapters.filter((a: { chosen: boolean }) => a.chosen).length, 1);
+    for (const adapter of report.adapters) {
+      assert.ok(["gpu", "software"].includes(adapter.description.kind));
+      assert.ok(adapter.description.features.length > 0);
+      assert.ok(adapter.description.limits.maxBufferSize > 0);
+      assert.ok(Array.isArray(adapter.description.subgroupMatrices));
+      assert.equal(adapter.dispatch.passed, true);
+      assert.ok(adapter.dispatch.problems > 0);
+      assert.ok(adapter.ceilings.flops > 1e6 && adapter.ceilings.bytes > 1e6);
+    }
+    if (process.platform === "linux") {
+      assert.equal(report.host.cLibrary.family, "glibc");
+      assert.ok(report.host.vulkanLoader.path.includes("libvulkan.so.1"));
+      assert.ok(report.host.drivers.length > 0);
+    }
+  });
+
+  test("for people says that training works, and on what", async () => {
+    const { code, stdout } = await slm(["doctor"]);
+    assert.equal(code, 0);
+    for (const part of [
+      /^slm-forge /,
+      /^ {2}Node +\d+/m,
+      /^ {2}Dawn +webgpu /m,
+      /^Adapter 0: /m,
+      /^ {2}dispatches +correct/m,
+      /^ {2}copy +.*B\/s/m,
+      /^Training works here, on /m,
+    ]) {
+      assert.match(stdout, part);
+    }
+    assert.ok(stdout.split("\n").every((line) => line.length <= 120));
+  });
+
+  test("without an adapter names what is missing and the remedy, in one line each, and fails", {
+    skip: process.platform !== "linux",
+  }, async () => {
+    const env = { VK_DRIVER_FILES: "/nonexistent" };
+    const people = await slm(["doctor"], { env });
+    assert.equal(people.code, 1);
+    assert.match(people.stdout, /! VK_DRIVER_FILES=\/nonexistent .*\n {4}→ unset VK_DRIVER_FILES/);
+    assert.match(people.stdout, /^Training does not work here\.$/m);
+    assert.doesNotMatch(people.stdout, /^ +at /m);
+    const scripts = await slm(["doctor", "--json"], { env });
+    assert.equal(scripts.code, 1);
+    const report = JSON.parse(scripts.stdout);
+    assert.deepEqual([report.trains, report.adapters], [false, []]);
+    assert.deepEqual(
+      report.problems.map((p: { code: string }) => p.code),
+      ["driver-override"],
+    );
+    for (const { remedy } of report.problems) assert.ok(remedy && !remedy.includes("\n"));
+  });
+
+  test("where Dawn does not load says so, and fails", async () => {
+    const { code, stdout, stderr } = await slm(["doctor", "--json"], {
+      env: { WEBGPU_DIST: "/nonexistent" },
+    });
+    assert.equal(code, 1);
+    const report = JSON.parse(stdout);
+    assert.deepEqual([report.trains, report.dawn.loads], [false, false]);
+    assert.deepEqual(
+      report.problems.map((p: { code: string }) => p.code),
+      ["dawn-does-not-load"],
+    );
+    assert.match(report.problems[0].problem, /nonexistent\/dawn\.node/);
+    assert.match(report.problems[0].remedy, /WEBGPU_DIST/);
+    assert.equal(stderr, "");
+  });
+
+  test("fails where the adapter that was asked for does not exist, and still shows those that do", async () => {
+    const { code, stdout } = await slm(["doctor", "--json", "--adapter", "GeForce 9999"]);
+    assert.equal(code, 1);
+    const report = JSON.parse(stdout);
+    assert.ok(report.adapters.length > 0);
+    assert.deepEqual(
+      report.problems.map((p: { code: string }) => p.code),
+      ["no-such-adapter"],
+    );
+  });
+});
+
+describe("slm without an adapter", { skip: process.platform !== "linux" }, () => {
+  for (const command of [["demo"], ["kernels", "check"]]) {
+    test(`${command.join(" ")} ends with one message and a code`, async () => {
+      const { code, stdout, stderr } = await slm(command, { env: { VK_DRIVER_FILES: "/nonexistent" } });
+      assert.equal(code, 1);
+      assert.equal(stdout, "");
+      assert.match(stderr, /^slm: No graphics adapter was found.*slm doctor/m);
+      assert.doesNotMatch(stderr, /^ +at .*\.[jt]s:/m);
+    });
+  }
+});
