@@ -4,9 +4,13 @@ import { Command, CommanderError } from "commander";
 import { registerConfig } from "./commands/config.js";
 import { registerDemo } from "./commands/demo.js";
 import { registerDoctor } from "./commands/doctor.js";
+import { registerEval } from "./commands/eval.js";
 import { registerExport } from "./commands/export.js";
+import { registerGenerate } from "./commands/generate.js";
 import { registerKernels } from "./commands/kernels.js";
+import { registerPlan } from "./commands/plan.js";
 import { registerRuns } from "./commands/runs.js";
+import { registerTrain } from "./commands/train.js";
 import { describeError, ExitCode } from "./exit.js";
 import { version } from "./version.js";
 
@@ -20,8 +24,11 @@ export function createProgram(): Command {
   registerDemo(program);
   registerDoctor(program);
   registerKernels(program);
+  registerPlan(program);
   registerConfig(program);
-  registerRuns(program);
+  registerTrain(program, registerRuns(program));
+  registerEval(program);
+  registerGenerate(program);
   registerExport(program);
   return program;
 }

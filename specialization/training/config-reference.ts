@@ -179,9 +179,22 @@ export function configHelp(width = 100): string {
   return lines.join("\n");
 }
 
+/** Lines of a Markdown table with aligned columns; those named in `right` to the right. */
+function markdownTable(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const cells = rows.map((row) => row.map((text) => text.replaceAll("|", "\\|")));
+  const widths = cells[0].map((_, column) => Math.max(3, ...cells.map((row) => row[column].length)));
+  const rule = widths.map((width, column) =>
+    right.includes(column) ? `${"-".repeat(width - 1)}:` : "-".repeat(width),
+  );
+  const pad = (text: string, column: number) =>
+    right.includes(column) ? text.padStart(widths[column]) : text.padEnd(widths[column]);
+  return [cells[0].map(pad), rule, ...cells.slice(1).map((row) => row.map(pad))].map(
+    (row) => `| ${row.join(" | ")} |`,
+  );
+}
+
 /** docs/configuration.md. */
 export function configReference(): string {
-  const cell = (text: string) => text.replaceAll("|", "\\|");
   const lines = [
     "# Configuration",
     "",
@@ -211,14 +224,13 @@ export function configReference(): string {
   ];
   const top = configKeys().filter((key) => !key.path.includes(".") && !key.isGroup);
   const section = (title: string, text: string, keys: readonly ConfigKey[]) => {
-    lines.push(`## ${title}`, "", text, "", "| key | value | default | |", "| --- | --- | --- | --- |");
-    for (const key of keys) {
-      const fallback = key.isRequired ? "*required*" : (key.default ?? "none");
-      lines.push(
-        `| \`${key.path}\` | ${cell(key.expected)} | ${cell(fallback)} | ${cell(key.description)} |`,
-      );
-    }
-    lines.push("");
+    const rows = keys.map((key) => [
+      `\`${key.path}\``,
+      key.expected,
+      key.isRequired ? "_required_" : (key.default ?? "none"),
+      key.description,
+    ]);
+    lines.push(`## ${title}`, "", text, "", ...markdownTable([["key", "value", "default", ""], ...rows]), "");
   };
   section("Run", "Keys of the run as a whole.", top);
   for (const group of configKeys().filter((key) => !key.path.includes(".") && key.isGroup)) {
@@ -228,17 +240,24 @@ export function configReference(): string {
       configKeys().filter((key) => key.path.startsWith(`${group.path}.`)),
     );
   }
-  lines.push(
-    "## Presets",
-    "",
-    "| preset | for | parameters | context | layers | width | heads | hidden |",
-    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-  );
-  for (const { name, purpose, vocabulary, architecture: a } of Object.values(PRESETS)) {
-    const count = `${(parameterCount({ ...a, vocabulary }) / 1e6).toFixed(1)} M at a vocabulary of ${vocabulary}`;
-    lines.push(
-      `| \`${name}\` | ${purpose} | ${count} | ${a.context} | ${a.layers} | ${a.width} | ${a.heads} | ${a.hidden} |`,
-    );
-  }
+  const presets = Object.values(PRESETS).map(({ name, purpose, vocabulary, architecture: a }) => [
+    `\`${name}\``,
+    purpose,
+    `${(parameterCount({ ...a, vocabulary }) / 1e6).toFixed(1)} M`,
+    ...[vocabulary, a.context, a.layers, a.width, a.heads, a.hidden].map(String),
+  ]);
+  const titles = [
+    "preset",
+    "for",
+    "parameters",
+    "vocabulary",
+    "context",
+    "layers",
+    "width",
+    "heads",
+    "hidden",
+  ];
+  lines.push("## Presets", "", "Parameters are counted at the vocabulary given here.", "");
+  lines.push(...markdownTable([titles, ...presets], [2, 3, 4, 5, 6, 7, 8]));
   return `${lines.join("\n")}\n`;
 }

@@ -75,7 +75,8 @@ export function completeConfig(value: unknown): RunConfig {
 
 /** The text of run.yaml; `loadConfig` of it gives the same configuration. */
 export function configToYaml(config: RunConfig): string {
-  return stringify(config, { lineWidth: 0, aliasDuplicateObjects: false });
+  /* parsed for its order of keys, that of the reference */
+  return stringify(runConfigSchema.parse(config), { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
 interface Examination {

@@ -3,7 +3,7 @@
  * metrics.jsonl, events.jsonl, checkpoints/step-N/, report.json. Any reader needs only the folder (run-list.ts).
  * Everything is synchronous: a write is on its way to the disk when a call returns, also in a signal handler.
  */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { makeFolders, writeFileAtomically } from "./atomic-file.js";
 import { configToYaml, loadConfig, type RunConfig } from "./config.js";
@@ -290,11 +290,12 @@ export function requestStop(path: string): void {
 
 function readControl(path: string): string | undefined {
   const file = join(path, RUN_FILES.control);
+  /* asked every step, so the common answer must not cost an exception */
+  if (!existsSync(file)) return undefined;
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw fileFailure(file, "read", error);
   }
   try {
