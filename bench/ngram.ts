@@ -1,7 +1,8 @@
 // The yardstick for a trained model: an interpolated modified Kneser-Ney n-gram model on the same tokens, its loss and perplexity on
 // the same validation set.
 // Usage: node dist/bench/ngram.js --tokens <folder> --validation <folder> [--limit N] [--order 5] [--json]
-// Both folders hold token shards (tokens.json) made with one tokenizer; --limit takes the first N tokens for training.
+// Both folders hold token shards (tokens.json) made with one tokenizer, as `slm train` leaves them in <runs>/.cache; --limit takes
+// the first N tokens for training, which is a fair sample of a corpus whose documents are shuffled.
 
 import { parseArgs } from "node:util";
 import { formatBytes } from "../engine/index.js";
@@ -57,19 +58,17 @@ async function main(): Promise<void> {
     boundary: endOfText,
   });
   const trained = performance.now();
-  const { loss, tokens, afterFirst, first } = evaluate(model, validation, endOfText);
+  const loss = evaluate(model, validation);
   const scored = performance.now();
   training.close();
   validation.close();
   const result = {
     order,
     trainingTokens: limit,
-    validationTokens: tokens,
+    validationTokens: validation.tokenCount,
+    documents: validation.documentCount,
     loss,
     perplexity: Math.exp(loss),
-    /** Without the first token of each document, which a model that reads whole windows may not be asked for. */
-    lossAfterFirst: afterFirst,
-    documents: first,
     grams: model.sizes,
     discounts: model.discounts,
     bytes: model.bytes,
@@ -90,42 +89,28 @@ async function main(): Promise<void> {
     console.log(`  discounts of ${k + 1}-grams: ${discounts.map((d) => d.toFixed(3)).join(", ")}`);
   }
   console.log(
-    `validation: ${tokens} tokens of ${first} documents, loss ${loss.toFixed(4)} a token, perplexity ${Math.exp(loss).toFixed(2)}; ` +
-      `without the first token of each document ${afterFirst.toFixed(4)}`,
+    `validation: ${result.validationTokens} tokens of ${result.documents} documents, ` +
+      `loss ${loss.toFixed(4)} a token, perplexity ${result.perplexity.toFixed(2)}`,
   );
   console.log(
     `${result.trainingSeconds.toFixed(1)} s to train, ${result.scoringSeconds.toFixed(1)} s to score`,
   );
 }
 
-interface Evaluation {
-  readonly loss: number;
-  readonly tokens: number;
-  readonly afterFirst: number;
-  readonly first: number;
-}
-
-/** Mean loss over every token, the ends of documents included; and over those that are not the first of their document. */
-function evaluate(model: KneserNey, shards: TokenShards, endOfText: number): Evaluation {
+/**
+ * Mean loss of every token, the ends of documents included, each document from the end of text before it: what `slm eval` reports
+ * of a trained model.
+ */
+function evaluate(model: KneserNey, shards: TokenShards): number {
   const reader = model.start();
   let sum = 0;
-  let firstSum = 0;
-  let first = 0;
-  let isFirst = true;
   for (let from = 0; from < shards.tokenCount; from += BLOCK) {
     for (const token of shards.readTokens(from, Math.min(BLOCK, shards.tokenCount - from))) {
-      const loss = -Math.log(reader.probability(token));
-      sum += loss;
-      if (isFirst) {
-        first++;
-        firstSum += loss;
-      }
-      isFirst = token === endOfText;
+      sum -= Math.log(reader.probability(token));
       reader.read(token);
     }
   }
-  const tokens = shards.tokenCount;
-  return { loss: sum / tokens, tokens, afterFirst: (sum - firstSum) / (tokens - first), first };
+  return sum / shards.tokenCount;
 }
 
 try {
