@@ -110,7 +110,9 @@ export class RunFolder {
     const path = runPath(runs, name);
     const status = readRunStatus(path);
     const file = join(path, RUN_FILES.config);
-    const { config } = loadConfig(file);
+    const { config: written } = loadConfig(file);
+    /* the folder may have been moved or renamed since */
+    const config = { ...written, name, output: { ...written.output, runs: resolve(runs) } };
     const unlock = takeRunLock(path);
     try {
       rmSync(join(path, RUN_FILES.control), { force: true });

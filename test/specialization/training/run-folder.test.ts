@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -153,6 +154,18 @@ describe("a run's folder", () => {
       return run.name;
     });
     assert.deepEqual(names, ["first", "first-2", "first-3", long, `${"x".repeat(90)}-2`]);
+  });
+
+  test("may be moved and renamed", () => {
+    const runs = fresh();
+    RunFolder.create(configIn(runs)).close("stopped");
+    const moved = fresh();
+    mkdirSync(moved);
+    renameSync(join(runs, "first"), join(moved, "renamed"));
+    const run = RunFolder.open(moved, "renamed");
+    assert.deepEqual([run.name, run.config.name, run.config.output.runs], ["renamed", "renamed", moved]);
+    assert.equal(run.path, join(moved, "renamed"));
+    run.close("finished");
   });
 
   test("is not overrun by progress: run.json changes at once with the state, seldom otherwise", () => {
