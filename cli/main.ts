@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 /** `slm`: registers the commands, and turns errors into one clear message and an exit code. */
 import { Command, CommanderError } from "commander";
+import { registerCluster } from "./commands/cluster.js";
+import { registerClusters } from "./commands/clusters.js";
 import { registerConfig } from "./commands/config.js";
 import { registerDemo } from "./commands/demo.js";
 import { registerDoctor } from "./commands/doctor.js";
+import { registerEmbed } from "./commands/embed.js";
 import { registerEval } from "./commands/eval.js";
 import { registerExport } from "./commands/export.js";
 import { registerGenerate } from "./commands/generate.js";
@@ -24,6 +27,9 @@ export function createProgram(): Command {
   registerDemo(program);
   registerDoctor(program);
   registerKernels(program);
+  registerEmbed(program);
+  registerCluster(program);
+  registerClusters(program);
   registerPlan(program);
   registerConfig(program);
   registerTrain(program, registerRuns(program));

@@ -1,0 +1,116 @@
+/** `slm cluster`: clusters of the documents of a folder of tokens. */
+import { type Command, InvalidArgumentError } from "commander";
+import { withGpu } from "../../engine/gpu/index.js";
+import {
+  buildClusters,
+  type ClusteringMethod,
+  ClustersError,
+  DEFAULT_WINDOW,
+  Embeddings,
+  Units,
+} from "../../specialization/clusters/index.js";
+import { Tokenizer, TokenShards } from "../../specialization/tokenizer/index.js";
+import { describeList, describeQuality } from "./clusters.js";
+import { embedUnits, parseWhole } from "./embed.js";
+
+interface ClusterOptions {
+  readonly out: string;
+  readonly k?: number;
+  readonly tree?: { branching: number; depth: number };
+  readonly embeddings?: string;
+  readonly dimensions?: number;
+  readonly window: number;
+  readonly seed: number;
+  readonly iterations?: number;
+  readonly agreement: boolean;
+  readonly tokenizer?: string;
+  readonly adapter?: string;
+  readonly json?: boolean;
+}
+
+export function registerCluster(program: Command): void {
+  program
+    .command("cluster")
+    .description("k-means of the documents of a folder of tokens: flat, or as a balanced tree for very many")
+    .argument("<tokens>", "folder of tokens")
+    .requiredOption("--out <folder>", "where the clusters go")
+    .option("--k <n>", "clusters", parseWhole)
+    .option("--tree <b,depth>", "a tree of b^depth clusters instead: 64,2 for 4096", parseTree)
+    .option(
+      "--embeddings <folder>",
+      "vectors made with `slm embed` (default: made in <out>-embeddings by LSI)",
+    )
+    .option("--dimensions <n>", "LSI: dimensions (default 256)", parseWhole)
+    .option("--window <n>", "LSI: longest unit in tokens", parseWhole, DEFAULT_WINDOW)
+    .option("--seed <n>", "seed", parseWhole, 0)
+    .option("--iterations <n>", "updates of the centroids at most (default 25)", parseWhole)
+    .option("--no-agreement", "do not cluster again with another seed to see how far both agree")
+    .option(
+      "--tokenizer <path>",
+      "the tokenizer that made the tokens, for words and first lines in descriptions",
+    )
+    .option("--adapter <name>", "adapter, by name or index")
+    .option("--json", "print JSON")
+    .action(cluster);
+}
+
+function parseTree(value: string): { branching: number; depth: number } {
+  const [branching, depth, ...rest] = value.split(",").map(Number);
+  if (rest.length > 0 || !Number.isSafeInteger(branching) || !Number.isSafeInteger(depth)) {
+    throw new InvalidArgumentError("Two whole numbers: children of a node and levels, such as 64,2.");
+  }
+  return { branching, depth };
+}
+
+async function cluster(tokens: string, options: ClusterOptions): Promise<void> {
+  const method = chooseMethod(options);
+  await withGpu({ adapter: options.adapter }, async (gpu) => {
+    const shards = await TokenShards.open(tokens);
+    let embeddings: Embeddings | undefined;
+    try {
+      const { dimensions, seed, iterations, agreement, json } = options;
+      if (options.embeddings !== undefined) embeddings = await Embeddings.open(options.embeddings);
+      const units = new Units(shards, embeddings?.manifest.window ?? options.window);
+      embeddings ??= await embedUnits(
+        gpu,
+        units,
+        `${options.out}-embeddings`,
+        { fit: { dimensions, seed } },
+        json,
+      );
+      const tokenizer = options.tokenizer === undefined ? undefined : await Tokenizer.load(options.tokenizer);
+      const show = !json && process.stderr.isTTY;
+      const clusters = await buildClusters(gpu, {
+        folder: options.out,
+        embeddings,
+        units,
+        tokenizer,
+        method,
+        seed,
+        iterations,
+        agreement,
+        onProgress: (what) => {
+          if (show) process.stderr.write(`\r\x1b[K${what}`);
+        },
+      });
+      if (show) process.stderr.write("\r\x1b[K");
+      const { files: _, ...manifest } = clusters.manifest;
+      if (json) console.log(JSON.stringify({ folder: options.out, ...manifest }, null, 2));
+      else console.log(`${await describeList(clusters)}\n\n${describeQuality(clusters)}`);
+      if (!json && tokenizer === undefined) console.log("Give --tokenizer to see words and first lines.");
+    } finally {
+      embeddings?.close();
+      shards.close();
+    }
+  });
+}
+
+function chooseMethod({ k, tree }: ClusterOptions): ClusteringMethod {
+  if (tree && k === undefined) return tree;
+  if (k !== undefined && !tree) return { k };
+  throw new ClustersError({
+    at: "--k and --tree",
+    problem: "exactly one of them says how many clusters there are",
+    remedy: "Give --k 256, or --tree 64,2 for 4,096 clusters.",
+  });
+}

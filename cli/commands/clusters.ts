@@ -1,0 +1,208 @@
+/** `slm clusters`: look at clusters, compare two clusterings, and see where a domain's documents fall. */
+import type { Command } from "commander";
+import { withGpu } from "../../engine/gpu/index.js";
+import {
+  agreement,
+  bootstrapNoise,
+  type ClusterDescription,
+  Clusters,
+  ClustersError,
+  clusterDescriptions,
+  type ExampleDocument,
+  histogram,
+  overlaps,
+  reportHistogram,
+  Units,
+} from "../../specialization/clusters/index.js";
+import { TokenShards } from "../../specialization/tokenizer/index.js";
+import { type Column, formatCount, formatTable } from "../table.js";
+import { parseWhole } from "./embed.js";
+
+interface CommonOptions {
+  readonly json?: boolean;
+}
+
+export function registerClusters(program: Command): void {
+  const clusters = program
+    .command("clusters")
+    .description("look at clusters, compare them, assign documents to them");
+  clusters
+    .command("show")
+    .description("all clusters, or one with its words, sources and documents")
+    .argument("<folder>", "folder of clusters")
+    .argument("[id]", "number of a cluster", parseWhole)
+    .option("--json", "print JSON")
+    .action(show);
+  clusters
+    .command("compare")
+    .description("how far two clusterings of the same documents agree, and which clusters match")
+    .argument("<a>", "folder of clusters")
+    .argument("<b>", "folder of clusters")
+    .option("--json", "print JSON")
+    .action(compare);
+  clusters
+    .command("assign")
+    .description("the clusters of other documents, without clustering again: a domain's histogram")
+    .argument("<folder>", "folder of clusters")
+    .argument("<tokens>", "folder of the other documents' tokens")
+    .option("--tokens-weighted", "weigh documents by their tokens")
+    .option("--adapter <name>", "adapter, by name or index")
+    .option("--json", "print JSON")
+    .action(assign);
+}
+
+async function show(folder: string, id: number | undefined, options: CommonOptions): Promise<void> {
+  const clusters = await Clusters.open(folder);
+  if (id !== undefined) {
+    const [description] = await clusterDescriptions(clusters, [id]);
+    console.log(options.json ? JSON.stringify(description, null, 2) : describeOne(description));
+    return;
+  }
+  if (options.json) {
+    const { files: _, ...manifest } = clusters.manifest;
+    console.log(
+      JSON.stringify({ folder, ...manifest, descriptions: await clusters.descriptions() }, null, 2),
+    );
+  } else console.log(`${await describeList(clusters)}\n\n${describeQuality(clusters)}`);
+}
+
+interface Row {
+  readonly cluster: number;
+  readonly size: number;
+  readonly description?: ClusterDescription;
+}
+
+/** Clusters in a table of at most 64, the largest first. */
+export async function describeList(clusters: Clusters): Promise<string> {
+  const sizes = clusters.sizes();
+  const descriptions = new Map((await clusters.descriptions()).map((each) => [each.cluster, each]));
+  const rows: Row[] = [...sizes.keys()]
+    .sort((a, b) => sizes[b] - sizes[a] || a - b)
+    .slice(0, SHOWN)
+    .map((cluster) => ({ cluster, size: sizes[cluster], description: descriptions.get(cluster) }));
+  const columns: Column<Row>[] = [
+    { title: "cluster", align: "right", text: ({ cluster }) => String(cluster) },
+    { title: "units", align: "right", text: ({ size }) => String(size) },
+    { title: "radius", align: "right", text: ({ description }) => description?.radius.toFixed(2) ?? "" },
+    { title: "sources", text: ({ description }) => (description ? sourcesOf(description, 2) : "") },
+    {
+      title: "words",
+      text: ({ description }) => (description?.terms.slice(0, 7) ?? []).map((t) => t.term).join(" "),
+    },
+  ];
+  const more = sizes.length > SHOWN ? `\n… and ${sizes.length - SHOWN} smaller ones` : "";
+  return formatTable(columns, rows) + more;
+}
+
+const SHOWN = 64;
+
+/** How good the clusters are and what they cost. */
+export function describeQuality({ manifest }: Clusters): string {
+  const { coherence, agreement, cost } = manifest;
+  const number = (value: number | null) => (value === null ? "not measured" : value.toFixed(3));
+  return [
+    `${manifest.clusters} clusters of ${manifest.units} units (${manifest.kind}, seed ${manifest.seed}); ` +
+      `${manifest.empty} empty, the largest ${manifest.imbalance.toFixed(1)} × the mean`,
+    `silhouette ${number(coherence.silhouette)} on ${coherence.sample} units, ${number(coherence.simplifiedSilhouette)} by centroids`,
+    ...(agreement
+      ? [
+          `seeds ${agreement.seeds.join(" and ")} agree: adjusted Rand index ${agreement.adjustedRandIndex.toFixed(3)} on ${agreement.units} units`,
+        ]
+      : []),
+    `clustering took ${cost.seconds.toFixed(1)} s, ${formatCount(cost.flops)}FLOP, on ${cost.adapter}`,
+  ].join("\n");
+}
+
+function sourcesOf({ sources, size }: ClusterDescription, count: number): string {
+  return sources
+    .slice(0, count)
+    .map(({ source, units }) => `${source || "(none)"} ${((100 * units) / size).toFixed(0)} %`)
+    .join(", ");
+}
+
+function describeOne(c: ClusterDescription): string {
+  const example = (e: ExampleDocument) =>
+    `  ${e.distance.toFixed(3)}  ${e.shard} @ ${e.offset}${e.window > 0 ? `, window ${e.window}` : ""}` +
+    `${e.firstLine === undefined ? "" : `\n         ${e.firstLine}`}`;
+  return [
+    `Cluster ${c.cluster}: ${c.size} units (${(100 * c.share).toFixed(2)} %), ${c.tokens} tokens, ` +
+      `radius ${c.radius.toFixed(3)} (90 % within ${c.radius90.toFixed(3)})`,
+    `words    ${c.terms.map(({ term }) => term).join(" ") || "unknown: made without a tokenizer"}`,
+    `sources  ${sourcesOf(c, 8)}`,
+    "nearest to the centroid",
+    ...c.nearest.map(example),
+    "at random",
+    ...c.random.map(example),
+  ].join("\n");
+}
+
+async function compare(a: string, b: string, options: CommonOptions): Promise<void> {
+  const [first, second] = [await Clusters.open(a), await Clusters.open(b)];
+  const same =
+    first.manifest.tokens.identity === second.manifest.tokens.identity &&
+    first.assignments.length === second.assignments.length;
+  if (!same) {
+    throw new ClustersError({
+      at: b,
+      problem: `its units are not those of ${a}`,
+      remedy: "Compare clusterings of the same tokens and window.",
+    });
+  }
+  const measured = agreement(first.assignments, second.assignments);
+  const matches = overlaps(first.assignments, second.assignments);
+  if (options.json) {
+    console.log(JSON.stringify({ a, b, ...measured, matches }, null, 2));
+    return;
+  }
+  console.log(
+    `adjusted Rand index ${measured.adjustedRandIndex.toFixed(3)}, ` +
+      `normalised mutual information ${measured.normalizedMutualInformation.toFixed(3)}\n`,
+  );
+  const columns: Column<(typeof matches)[number]>[] = [
+    { title: "in a", align: "right", text: (m) => String(m.a) },
+    { title: "best in b", align: "right", text: (m) => String(m.b) },
+    { title: "shared units", align: "right", text: (m) => String(m.units) },
+    { title: "shared of both", align: "right", text: (m) => `${(100 * m.jaccard).toFixed(0)} %` },
+  ];
+  console.log(formatTable(columns, matches.slice(0, SHOWN)));
+}
+
+interface AssignOptions extends CommonOptions {
+  readonly tokensWeighted?: boolean;
+  readonly adapter?: string;
+}
+
+async function assign(folder: string, tokens: string, options: AssignOptions): Promise<void> {
+  const clusters = await Clusters.open(folder);
+  const shards = await TokenShards.open(tokens);
+  try {
+    const units = new Units(shards, clusters.manifest.embeddings.window);
+    const found = await withGpu({ adapter: options.adapter }, (gpu) => clusters.assignUnits(gpu, units));
+    const weights = options.tokensWeighted ? found.lengths : undefined;
+    const domain = histogram(found.assignments, clusters.count, weights);
+    const report = reportHistogram(domain, histogram(clusters.assignments, clusters.count));
+    const noise = bootstrapNoise(found.assignments, clusters.count, { weights });
+    const captured = found.captured.reduce((a, b) => a + b, 0) / found.captured.length;
+    if (options.json) {
+      console.log(
+        JSON.stringify(
+          { folder, tokens, ...report, noise, captured, histogram: [...domain.shares] },
+          null,
+          2,
+        ),
+      );
+      return;
+    }
+    console.log(
+      [
+        `${report.units} units; entropy ${report.entropy.toFixed(2)} nats, ${report.effectiveClusters.toFixed(1)} effective clusters of ${clusters.count}`,
+        `top cluster ${report.topCluster} holds ${(100 * report.topShare).toFixed(1)} %`,
+        `divergence from the corpus ${report.divergence.toFixed(2)} nats; ${(100 * report.uncovered).toFixed(1)} % lies in clusters without text of the corpus`,
+        `noise: another set of this size would differ by ${(100 * noise.meanVariation).toFixed(0)} % (95 %: ${(100 * noise.highVariation).toFixed(0)} %)`,
+        `vectors hold ${(100 * captured).toFixed(0)} % of the documents' length`,
+      ].join("\n"),
+    );
+  } finally {
+    shards.close();
+  }
+}

@@ -1,0 +1,126 @@
+/** `slm embed`: vectors of the documents of a folder of tokens. */
+import { type Command, InvalidArgumentError } from "commander";
+import { type Gpu, withGpu } from "../../engine/gpu/index.js";
+import {
+  buildEmbeddings,
+  ClustersError,
+  DEFAULT_WINDOW,
+  type EmbeddingMethod,
+  type EmbeddingsManifest,
+  givenVectors,
+  loadLsi,
+  sentenceEncoder,
+  Units,
+} from "../../specialization/clusters/index.js";
+import { lsiFolder } from "../../specialization/clusters/lsi.js";
+import { Tokenizer, TokenShards } from "../../specialization/tokenizer/index.js";
+import { formatCount } from "../table.js";
+
+export interface EmbedOptions {
+  readonly out: string;
+  readonly dimensions?: number;
+  readonly sample?: number;
+  readonly seed: number;
+  readonly window: number;
+  readonly model?: string;
+  readonly vectors?: string;
+  readonly column?: string;
+  readonly encoder?: string;
+  readonly tokenizer?: string;
+  readonly adapter?: string;
+  readonly json?: boolean;
+}
+
+export function registerEmbed(program: Command): void {
+  program
+    .command("embed")
+    .description("vectors of the documents (windows of long ones) of a folder of tokens, for clustering")
+    .argument("<tokens>", "folder of tokens")
+    .requiredOption("--out <folder>", "where the vectors go; an interrupted run is continued")
+    .option("--dimensions <n>", "LSI: dimensions (default 256)", parseWhole)
+    .option("--sample <n>", "LSI: units that the model is fitted on (default 65536)", parseWhole)
+    .option("--seed <n>", "LSI: seed", parseWhole, 0)
+    .option("--window <n>", "longest unit in tokens; longer documents are cut", parseWhole, DEFAULT_WINDOW)
+    .option("--model <folder>", "LSI: use the model of these embeddings or clusters instead of fitting one")
+    .option("--vectors <file>", "use vectors of your own: .npy, or .parquet with a column of lists")
+    .option("--column <name>", "the column of lists, where the Parquet file has several")
+    .option("--encoder <folder>", "use a sentence encoder (ONNX) from a folder; needs --tokenizer")
+    .option("--tokenizer <path>", "the tokenizer that made the tokens")
+    .option("--adapter <name>", "adapter, by name or index")
+    .option("--json", "print JSON")
+    .action(embed);
+}
+
+async function embed(tokens: string, options: EmbedOptions): Promise<void> {
+  await withGpu({ adapter: options.adapter }, async (gpu) => {
+    const shards = await TokenShards.open(tokens);
+    try {
+      const units = new Units(shards, options.window);
+      const method = await chooseMethod(units, options);
+      const embeddings = await embedUnits(gpu, units, options.out, method, options.json);
+      embeddings.close();
+      if ("encoder" in method) method.encoder.dispose();
+      const { shards: _, ...manifest } = embeddings.manifest;
+      console.log(
+        options.json
+          ? JSON.stringify({ folder: options.out, ...manifest }, null, 2)
+          : describe(options.out, embeddings.manifest),
+      );
+    } finally {
+      shards.close();
+    }
+  });
+}
+
+/** Makes embeddings and shows how far they are, on a terminal. */
+export function embedUnits(gpu: Gpu, units: Units, folder: string, method: EmbeddingMethod, quiet = false) {
+  const show = !quiet && process.stderr.isTTY;
+  return buildEmbeddings(gpu, {
+    folder,
+    units,
+    method,
+    onProgress: ({ units: done, of }) => {
+      if (show) process.stderr.write(`\r${done} of ${of} units embedded${done === of ? "\n" : ""}`);
+    },
+  });
+}
+
+async function chooseMethod(units: Units, options: EmbedOptions): Promise<EmbeddingMethod> {
+  const chosen = (["model", "vectors", "encoder"] as const).filter((key) => options[key] !== undefined);
+  if (chosen.length > 1) {
+    throw new ClustersError({
+      at: chosen.map((key) => `--${key}`).join(" and "),
+      problem: "only one of them can make the vectors",
+      remedy: "Leave the others out.",
+    });
+  }
+  if (options.model !== undefined) return { model: await loadLsi(lsiFolder(options.model)) };
+  if (options.vectors !== undefined) {
+    return { encoder: await givenVectors(units, { path: options.vectors, column: options.column }) };
+  }
+  if (options.encoder !== undefined) {
+    if (options.tokenizer === undefined) {
+      throw new ClustersError({
+        at: "--encoder",
+        problem: "a sentence encoder reads text, and tokens are read back as text by their tokenizer",
+        remedy: "Give --tokenizer as well.",
+      });
+    }
+    return { encoder: await sentenceEncoder(options.encoder, await Tokenizer.load(options.tokenizer)) };
+  }
+  const { dimensions, sample, seed } = options;
+  return { fit: { dimensions, sample, seed } };
+}
+
+function describe(folder: string, { rows, dimensions, kind, cost }: EmbeddingsManifest): string {
+  const flops = cost.flops === null ? "" : `, ${formatCount(cost.flops)}FLOP`;
+  const fit = cost.fitSeconds > 0 ? ` (${cost.fitSeconds.toFixed(1)} s of it fitting)` : "";
+  return `${folder}: ${rows} units × ${dimensions} dimensions (${kind}), ${cost.seconds.toFixed(1)} s${fit}${flops}`;
+}
+
+export function parseWhole(value: string): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 0)
+    throw new InvalidArgumentError("A whole number, 0 or more.");
+  return number;
+}

@@ -1,0 +1,94 @@
+/**
+ * Sentence encoders (the paper: Sentence-BERT) from a local folder, through `@huggingface/transformers`. The package
+ * is optional and large, so it is loaded only when it is asked for; nothing is downloaded.
+ */
+import { stat } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
+import type { Tokenizer } from "../tokenizer/index.js";
+import { type Encoder, normalizeRows } from "./encoder.js";
+import { ClustersError } from "./errors.js";
+
+export const TRANSFORMERS_PACKAGE = "@huggingface/transformers";
+
+/** The part of the package that is used. */
+interface Transformers {
+  readonly env: { allowRemoteModels: boolean; allowLocalModels: boolean; localModelPath: string };
+  pipeline(
+    task: "feature-extraction",
+    model: string,
+    options: { local_files_only: boolean },
+  ): Promise<FeatureExtractor>;
+}
+
+interface FeatureExtractor {
+  (
+    texts: string[],
+    options: { pooling: "mean"; normalize: boolean },
+  ): Promise<{ readonly dims: readonly number[]; readonly data: Float32Array }>;
+  dispose?(): Promise<unknown>;
+}
+
+/**
+ * An encoder from `folder`, which holds config.json, tokenizer.json and an ONNX model. Units are decoded with the
+ * tokenizer that made the tokens. Throws ClustersError where the package or the model is missing.
+ */
+export async function sentenceEncoder(folder: string, tokenizer: Tokenizer): Promise<Encoder> {
+  if ((await stat(folder).catch(() => undefined))?.isDirectory() !== true) {
+    throw new ClustersError({
+      at: folder,
+      problem: "no such folder",
+      remedy: "Give the folder of a sentence encoder: config.json, tokenizer.json and onnx/model.onnx.",
+    });
+  }
+  const library = await loadTransformers();
+  library.env.allowRemoteModels = false;
+  library.env.allowLocalModels = true;
+  library.env.localModelPath = dirname(resolve(folder));
+  let extract: FeatureExtractor;
+  let dimensions: number;
+  try {
+    extract = await library.pipeline("feature-extraction", basename(resolve(folder)), {
+      local_files_only: true,
+    });
+    dimensions = (await extract(["a"], { pooling: "mean", normalize: true })).dims.at(-1)!;
+  } catch (cause) {
+    throw new ClustersError(
+      {
+        at: folder,
+        problem: `cannot be used as a sentence encoder: ${(cause as Error).message}`,
+        remedy:
+          "It needs config.json, tokenizer.json and onnx/model.onnx, as exported for feature extraction.",
+      },
+      { cause },
+    );
+  }
+  return {
+    kind: "sentence-encoder",
+    dimensions,
+    identity: JSON.stringify([resolve(folder), dimensions]),
+    flops: undefined,
+    async encode({ tokens }) {
+      const texts = tokens.map((each) => tokenizer.decode(each));
+      const { data } = await extract(texts, { pooling: "mean", normalize: true });
+      const vectors = Float32Array.from(data);
+      normalizeRows(vectors, dimensions);
+      return { vectors, captured: new Float32Array(tokens.length).fill(1) };
+    },
+    dispose: () => void extract.dispose?.(),
+  };
+}
+
+async function loadTransformers(): Promise<Transformers> {
+  try {
+    return (await import(TRANSFORMERS_PACKAGE)) as Transformers;
+  } catch (cause) {
+    throw new ClustersError(
+      {
+        at: TRANSFORMERS_PACKAGE,
+        problem: "this optional package, which runs sentence encoders, is not installed",
+        remedy: `Run \`npm install ${TRANSFORMERS_PACKAGE}\`, or leave out --encoder: LSI needs nothing.`,
+      },
+      { cause },
+    );
+  }
+}
