@@ -198,7 +198,12 @@ class Compiler {
         this.#place(root, persistent);
         continue;
       }
-      const storage: Storage = { value: this.#values++, dtype: tensor.dtype, offset: 0, elements: tensor.elements };
+      const storage: Storage = {
+        value: this.#values++,
+        dtype: tensor.dtype,
+        offset: 0,
+        elements: tensor.elements,
+      };
       this.#persistent.set(storage.value, persistent);
       this.#afterwards.push(() => {
         const b = { input: this.#storage(tensor), output: storage };
@@ -221,7 +226,9 @@ class Compiler {
     for (const node of this.nodes) {
       if (node.inputs.length === 0 || node.operation.view || this.#folded.has(node)) continue;
       const sumInto = this.#foldedSums.get(node);
-      const outputs = node.outputs.map((t, i) => (i === 0 && sumInto ? this.#storage(sumInto) : this.#storage(t)));
+      const outputs = node.outputs.map((t, i) =>
+        i === 0 && sumInto ? this.#storage(sumInto) : this.#storage(t),
+      );
       const accumulate = sumInto !== undefined || this.#accumulating.has(outputs[0].value);
       await node.operation.lower({
         node,
@@ -246,7 +253,11 @@ class Compiler {
         lifetimes.set(storage.value, { first: life?.first ?? position, last: position });
       }
     }
-    const list: Lifetime[] = [...lifetimes].map(([value, life]) => ({ value, bytes: this.#bytes.get(value)!, ...life }));
+    const list: Lifetime[] = [...lifetimes].map(([value, life]) => ({
+      value,
+      bytes: this.#bytes.get(value)!,
+      ...life,
+    }));
     const { bufferOf, buffers } = assignBuffers(list);
     const calls = this.#calls;
     return {

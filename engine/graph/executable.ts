@@ -38,6 +38,14 @@ export function memoryOf(program: Program, uniformAlignment: number): MemoryPlan
   return { inputs, results, activations, uniforms, total: inputs + results + activations + uniforms };
 }
 
+export interface ExecutableOptions {
+  readonly label?: string;
+  /** Must hold every parameter of the graph. */
+  readonly parameters?: ParameterStore;
+  /** Inputs that another executable owns, such as the caches of generation. */
+  readonly sharedInputs?: ReadonlyMap<string, GpuBuffer>;
+}
+
 export class Executable {
   private constructor(
     readonly gpu: Gpu,
@@ -46,7 +54,7 @@ export class Executable {
     readonly memory: MemoryPlan,
     readonly inputs: ReadonlyMap<string, GpuBuffer>,
     readonly results: ReadonlyMap<string, GpuBuffer>,
-    readonly scratch: readonly GpuBuffer[],
+    readonly owned: readonly GpuBuffer[],
   ) {}
 
   /** Compiles, allocates and records. `parameters` must hold every parameter of the graph. */
@@ -54,7 +62,7 @@ export class Executable {
     gpu: Gpu,
     graph: Graph,
     request: CompileRequest,
-    options: { label?: string; parameters?: ParameterStore } = {},
+    options: ExecutableOptions = {},
   ): Promise<Executable> {
     return Executable.fromProgram(gpu, await compile(graph, targetOf(gpu), request), options);
   }
@@ -62,7 +70,7 @@ export class Executable {
   static async fromProgram(
     gpu: Gpu,
     program: Program,
-    { label = "graph", parameters }: { label?: string; parameters?: ParameterStore },
+    { label = "graph", parameters, sharedInputs }: ExecutableOptions,
   ): Promise<Executable> {
     const owned: GpuBuffer[] = [];
     const own = async (name: string, dtype: Storage["dtype"], elements: number) => {
@@ -87,7 +95,8 @@ export class Executable {
           );
           continue;
         }
-        const buffer = await own(p.name, p.dtype, p.elements);
+        const shared = p.kind === "input" ? sharedInputs?.get(p.name) : undefined;
+        const buffer = shared ?? (await own(p.name, p.dtype, p.elements));
         (p.kind === "input" ? inputs : results).set(p.name, buffer);
         const constant = p.kind === "input" && program.graph.constants.get(p.name);
         if (constant) buffer.write(constant);
@@ -108,7 +117,7 @@ export class Executable {
       });
       const plan = await Plan.record(gpu, label, calls);
       const memory = memoryOf(program, gpu.device.limits.minUniformBufferOffsetAlignment);
-      return new Executable(gpu, program, plan, memory, inputs, results, scratch);
+      return new Executable(gpu, program, plan, memory, inputs, results, owned);
     } catch (error) {
       for (const buffer of owned) buffer.destroy();
       throw error;
@@ -145,6 +154,6 @@ export class Executable {
 
   dispose(): void {
     this.plan.dispose();
-    for (const b of [...this.inputs.values(), ...this.results.values(), ...this.scratch]) b.destroy();
+    for (const b of this.owned) b.destroy();
   }
 }

@@ -8,8 +8,13 @@ import type { Node, Tensor } from "./tensor.js";
  * undefined where the loss does not depend on it.
  * @param seed gradient of the loss itself (one f32 value): a loss scale, for example.
  */
-export function gradients(loss: Tensor, withRespectTo: readonly Tensor[], seed: Tensor): (Tensor | undefined)[] {
-  if (loss.elements !== 1) throw new Error(`Gradients are taken of one value; the loss is ${describe(loss)}.`);
+export function gradients(
+  loss: Tensor,
+  withRespectTo: readonly Tensor[],
+  seed: Tensor,
+): (Tensor | undefined)[] {
+  if (loss.elements !== 1)
+    throw new Error(`Gradients are taken of one value; the loss is ${describe(loss)}.`);
   const graph = loss.graph;
   const depends = dependents(loss, withRespectTo);
   const collected = new Map<Tensor, Tensor>();
@@ -19,7 +24,8 @@ export function gradients(loss: Tensor, withRespectTo: readonly Tensor[], seed: 
 
   for (const node of nodes.reverse()) {
     const outputGradients = node.outputs.map((t) => collected.get(t));
-    if (node.inputs.length === 0 || !depends.has(node) || outputGradients.every((g) => g === undefined)) continue;
+    if (node.inputs.length === 0 || !depends.has(node) || outputGradients.every((g) => g === undefined))
+      continue;
     const needed = node.inputs.map((t) => depends.has(t.node) || withRespectTo.includes(t));
     const { operation } = node;
     if (!operation.gradient) {

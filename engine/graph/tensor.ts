@@ -218,7 +218,15 @@ export class Graph {
   /** Repeats a node with other inputs, outside any segment (recomputation). */
   repeat(node: Node, inputs: readonly Tensor[]): Node {
     const types = node.outputs.map(({ shape, dtype }) => ({ shape, dtype }));
-    return this.#append(node.operation, inputs, node.attributes, types, undefined, new Error(), `${node.scope} (again)`);
+    return this.#append(
+      node.operation,
+      inputs,
+      node.attributes,
+      types,
+      undefined,
+      new Error(),
+      `${node.scope} (again)`,
+    );
   }
 
   /** Names the nodes made in `body`, for profiles and errors. */
@@ -247,7 +255,12 @@ export class Graph {
 
   #source(name: string, shape: Shape, dtype: DType): Tensor {
     if (shape.some((size) => !Number.isInteger(size) || size < 1)) {
-      throw new ShapeError("source", `"${name}" has the shape [${shape.join(", ")}]; sizes are whole and at least 1`, [], callerLocation(new Error()));
+      throw new ShapeError(
+        "source",
+        `"${name}" has the shape [${shape.join(", ")}]; sizes are whole and at least 1`,
+        [],
+        callerLocation(new Error()),
+      );
     }
     return this.#append(source, [], null, [{ shape, dtype }], undefined, new Error(), "", name).outputs[0];
   }
@@ -262,7 +275,18 @@ export class Graph {
     scope = this.#scopes.join(" / "),
     name?: string,
   ): Node<A> {
-    const node = new Node(this, this.nodes.length, operation, inputs, attributes, types, segment, scope, trace, name);
+    const node = new Node(
+      this,
+      this.nodes.length,
+      operation,
+      inputs,
+      attributes,
+      types,
+      segment,
+      scope,
+      trace,
+      name,
+    );
     this.nodes.push(node as Node);
     return node;
   }

@@ -2,7 +2,14 @@
 import type { KernelSource } from "../gpu/index.js";
 import { type AttentionShape, attentionBackward, attentionForward, packedWindows } from "./attention.js";
 import { type AttentionTile, type AttentionVariant, hasTensorAttention, tilesOf } from "./attention-tiles.js";
-import { type CaseContext, type KernelCase, type KernelDefinition, type KernelVariant, type Real, roundTo } from "./definition.js";
+import {
+  type CaseContext,
+  type KernelCase,
+  type KernelDefinition,
+  type KernelVariant,
+  type Real,
+  roundTo,
+} from "./definition.js";
 import { ANY_TARGET, type Target } from "./target.js";
 
 interface Sizes {
@@ -28,7 +35,13 @@ function problem({ target, random, real, variant }: CaseContext, sizes: Sizes): 
   const outputs = rows * heads * headDimension;
   const qkv = roundTo(real, random.normals(rows * columns));
   const dO = roundTo(real, random.normals(outputs));
-  const shape: AttentionShape = { ...sizes, ...packedWindows(sizes), queryTokens: tokens, keyTokens: tokens, queryStart: 0 };
+  const shape: AttentionShape = {
+    ...sizes,
+    ...packedWindows(sizes),
+    queryTokens: tokens,
+    keyTokens: tokens,
+    queryStart: 0,
+  };
   const [tile] = tilesOf(variant as AttentionVariant, target);
   const count = batch * heads * tokens;
   const inputs = { q: "qkv", k: "qkv", v: "qkv" };
@@ -56,7 +69,11 @@ function problem({ target, random, real, variant }: CaseContext, sizes: Sizes): 
   };
 }
 
-function reference({ batch, heads, keyValueHeads, headDimension: size, tokens }: Sizes, qkv: Float32Array, dO: Float32Array) {
+function reference(
+  { batch, heads, keyValueHeads, headDimension: size, tokens }: Sizes,
+  qkv: Float32Array,
+  dO: Float32Array,
+) {
   const columns = (heads + 2 * keyValueHeads) * size;
   const scale = 1 / Math.sqrt(size);
   const o = new Float64Array(dO.length);
@@ -113,7 +130,13 @@ function sources(variant: AttentionVariant): KernelSource[] {
   const all = new Map<string, KernelSource>();
   const add = (tile: AttentionTile, real: Real, headDimension: number) => {
     const sizes = { batch: 1, heads: 1, keyValueHeads: 1, headDimension, tokens: 4 };
-    const shape: AttentionShape = { ...sizes, ...packedWindows(sizes), queryTokens: 4, keyTokens: 4, queryStart: 0 };
+    const shape: AttentionShape = {
+      ...sizes,
+      ...packedWindows(sizes),
+      queryTokens: 4,
+      keyTokens: 4,
+      queryStart: 0,
+    };
     const b = { q: 0, k: 0, v: 0, o: 0, lse: 0 };
     const calls = [
       attentionForward(target, real, shape, b, tile),
@@ -121,13 +144,25 @@ function sources(variant: AttentionVariant): KernelSource[] {
     ];
     for (const { kernel } of calls) all.set(JSON.stringify(kernel), kernel);
   };
-  for (const real of reals) for (const size of [1, 7, 32, 64, 128]) add(tilesOf(variant, target)[0], real, size);
+  for (const real of reals)
+    for (const size of [1, 7, 32, 64, 128]) add(tilesOf(variant, target)[0], real, size);
   return [...all.values()];
 }
 
-function variant(name: AttentionVariant, purpose: string, runsOn: (target: Target) => boolean): KernelVariant {
+function variant(
+  name: AttentionVariant,
+  purpose: string,
+  runsOn: (target: Target) => boolean,
+): KernelVariant {
   const file = tilesOf(name, ANY_TARGET)[0].steps.forward.file;
-  return { name, purpose, file, reals: name === "tensor" ? ["f16"] : ["f32", "f16"], runsOn, sources: sources(name) };
+  return {
+    name,
+    purpose,
+    file,
+    reals: name === "tensor" ? ["f16"] : ["f32", "f16"],
+    runsOn,
+    sources: sources(name),
+  };
 }
 
 export const attention: KernelDefinition = {

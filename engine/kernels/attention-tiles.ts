@@ -17,7 +17,12 @@ export interface AttentionTile {
   readonly steps: Readonly<Record<"forward" | "delta" | "backwardQuery" | "backwardKeyValue", AttentionStep>>;
 }
 
-const DELTA: AttentionStep = { file: "attention-delta.wgsl", entryPoint: "compute_delta", constants: { WORKGROUP: 64 }, rows: 64 };
+const DELTA: AttentionStep = {
+  file: "attention-delta.wgsl",
+  entryPoint: "compute_delta",
+  constants: { WORKGROUP: 64 },
+  rows: 64,
+};
 
 function tile(
   variant: AttentionVariant,
@@ -50,10 +55,14 @@ function tensorTile(subgroupSize: number, subgroups: number, padding: number): A
 
 /** Every tile of a variant. Tensor tiles need 16 × 16 × 16 matrices; where workgroup memory is short they shrink. */
 export function tilesOf(variant: AttentionVariant, target: Target): readonly AttentionTile[] {
-  if (variant === "cpu") return [8, 16].map((n) => tile("cpu", "cpu-", n, { WORKGROUP: n }, { WORKGROUP: n }));
-  if (variant === "tiled") return [32, 64].map((n) => tile("tiled", "", n, { QUERY_BLOCK: n }, { ROW_BLOCK: n }));
+  if (variant === "cpu")
+    return [8, 16].map((n) => tile("cpu", "cpu-", n, { WORKGROUP: n }, { WORKGROUP: n }));
+  if (variant === "tiled")
+    return [32, 64].map((n) => tile("tiled", "", n, { QUERY_BLOCK: n }, { ROW_BLOCK: n }));
   const size = target.subgroupSize || 128;
-  return target.maxWorkgroupMemory >= 48 * 1024 ? [tensorTile(size, 4, 8), tensorTile(size, 2, 8)] : [tensorTile(size, 1, 0)];
+  return target.maxWorkgroupMemory >= 48 * 1024
+    ? [tensorTile(size, 4, 8), tensorTile(size, 2, 8)]
+    : [tensorTile(size, 1, 0)];
 }
 
 /** Whether the adapter's tensor cores have the shape that the tensor kernels are written for. */

@@ -30,7 +30,12 @@ export interface AttentionShape {
 }
 
 /** Windows of rows packed as queries | keys | values. */
-export function packedWindows(shape: { tokens: number; heads: number; keyValueHeads: number; headDimension: number }): {
+export function packedWindows(shape: {
+  tokens: number;
+  heads: number;
+  keyValueHeads: number;
+  headDimension: number;
+}): {
   q: Window;
   k: Window;
   v: Window;
@@ -40,27 +45,59 @@ export function packedWindows(shape: { tokens: number; heads: number; keyValueHe
   const keys = shape.keyValueHeads * shape.headDimension;
   const rowStride = queries + 2 * keys;
   const at = (offset: number) => ({ batchStride: shape.tokens * rowStride, rowStride, offset });
-  return { q: at(0), k: at(queries), v: at(queries + keys), o: { batchStride: shape.tokens * queries, rowStride: queries, offset: 0 } };
+  return {
+    q: at(0),
+    k: at(queries),
+    v: at(queries + keys),
+    o: { batchStride: shape.tokens * queries, rowStride: queries, offset: 0 },
+  };
 }
 
 function windowParams(name: string, { batchStride, rowStride, offset }: Window): Record<string, number> {
-  return { [`${name}_batch_stride`]: batchStride, [`${name}_row_stride`]: rowStride, [`${name}_offset`]: offset };
+  return {
+    [`${name}_batch_stride`]: batchStride,
+    [`${name}_row_stride`]: rowStride,
+    [`${name}_offset`]: offset,
+  };
 }
 
-function kernelOf(real: Real, shape: AttentionShape, windows: Window[], tile: AttentionTile, step: keyof AttentionTile["steps"]) {
+function kernelOf(
+  real: Real,
+  shape: AttentionShape,
+  windows: Window[],
+  tile: AttentionTile,
+  step: keyof AttentionTile["steps"],
+) {
   const { file, entryPoint, constants } = tile.steps[step];
-  const vector = [shape.headDimension, ...windows.flatMap((w) => [w.batchStride, w.rowStride, w.offset])].every((n) => n % 4 === 0);
+  const vector = [
+    shape.headDimension,
+    ...windows.flatMap((w) => [w.batchStride, w.rowStride, w.offset]),
+  ].every((n) => n % 4 === 0);
   return {
     file,
     entryPoint,
     types: { Real: real, Element: vector ? `vec4<${real}>` : real },
-    constants: { ...constants, HEAD_DIM: shape.headDimension, VECTOR: vector, ...(step === "delta" ? {} : { CAUSAL: true }) },
+    constants: {
+      ...constants,
+      HEAD_DIM: shape.headDimension,
+      VECTOR: vector,
+      ...(step === "delta" ? {} : { CAUSAL: true }),
+    },
   };
 }
 
 /** Multiply-adds of one product over the causal half, counted as two operations each. */
-function productFlops({ batch, heads, headDimension, queryTokens, queryStart, keyTokens }: AttentionShape): number {
-  const visible = Array.from({ length: queryTokens }, (_, i) => Math.min(keyTokens, queryStart + i + 1)).reduce((a, b) => a + b, 0);
+function productFlops({
+  batch,
+  heads,
+  headDimension,
+  queryTokens,
+  queryStart,
+  keyTokens,
+}: AttentionShape): number {
+  const visible = Array.from({ length: queryTokens }, (_, i) =>
+    Math.min(keyTokens, queryStart + i + 1),
+  ).reduce((a, b) => a + b, 0);
   return 2 * batch * heads * headDimension * visible;
 }
 
@@ -78,7 +115,13 @@ export function attentionForward<B>(
     label: `attention ${batch} × ${heads} × ${queryTokens} × ${headDimension}`,
     kernel: kernelOf(real, shape, [q, k, v, o], tile, "forward"),
     bindings: b,
-    params: { ...common(shape), ...windowParams("q", q), ...windowParams("k", k), ...windowParams("v", v), ...windowParams("o", o) },
+    params: {
+      ...common(shape),
+      ...windowParams("q", q),
+      ...windowParams("k", k),
+      ...windowParams("v", v),
+      ...windowParams("o", o),
+    },
     workgroups: [Math.ceil(queryTokens / tile.steps.forward.rows), heads, batch],
     flops: 2 * productFlops(shape),
     bytes: bytesOf(real, shape, 2, 2) + 4 * batch * heads * queryTokens,
@@ -100,7 +143,10 @@ function common(shape: AttentionShape): Record<string, number> {
 function bytesOf(real: Real, shape: AttentionShape, queryTensors: number, keyTensors: number): number {
   const size = real === "f16" ? 2 : 4;
   const perHead = shape.batch * shape.headDimension * size;
-  return perHead * (queryTensors * shape.heads * shape.queryTokens + keyTensors * shape.keyValueHeads * shape.keyTokens);
+  return (
+    perHead *
+    (queryTensors * shape.heads * shape.queryTokens + keyTensors * shape.keyValueHeads * shape.keyTokens)
+  );
 }
 
 /**

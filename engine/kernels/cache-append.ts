@@ -1,6 +1,13 @@
 /** Key-value cache: host side of shaders/cache-append.wgsl. */
 import type { KernelCall } from "../gpu/index.js";
-import { type CaseContext, type KernelCase, type KernelDefinition, type Real, realSources, roundTo } from "./definition.js";
+import {
+  type CaseContext,
+  type KernelCase,
+  type KernelDefinition,
+  type Real,
+  realSources,
+  roundTo,
+} from "./definition.js";
 
 const FILE = "cache-append.wgsl";
 
@@ -20,7 +27,11 @@ export interface CacheShape {
  * Copies the keys and values of packed rows [batch · tokens, queries | keys | values] to the caches
  * [batch, capacity, keyValueHeads · headDimension] at `position`, which is the plan variable "position".
  */
-export function cacheAppend<B>(real: Real, shape: CacheShape, b: { qkv: B; keys: B; values: B }): KernelCall<B> {
+export function cacheAppend<B>(
+  real: Real,
+  shape: CacheShape,
+  b: { qkv: B; keys: B; values: B },
+): KernelCall<B> {
   const { batch, tokens, heads, keyValueHeads, headDimension, capacity, position } = shape;
   const columns = keyValueHeads * headDimension;
   const count = batch * tokens * columns;

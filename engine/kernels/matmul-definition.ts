@@ -1,6 +1,13 @@
 /** What is known of the matrix product besides its WGSL: variants, problems, float64 reference. */
 import type { KernelCall, KernelSource } from "../gpu/index.js";
-import { type CaseContext, type KernelCase, type KernelDefinition, type KernelVariant, type Real, roundTo } from "./definition.js";
+import {
+  type CaseContext,
+  type KernelCase,
+  type KernelDefinition,
+  type KernelVariant,
+  type Real,
+  roundTo,
+} from "./definition.js";
 import { ACTIVATIONS, type MatmulShape, matmulCalls, matmulWorkspace } from "./matmul.js";
 import { type MatmulTile, tilesOf } from "./matmul-tiles.js";
 import { ANY_TARGET, type Target } from "./target.js";
@@ -30,12 +37,21 @@ function shapes(real: Real, variant: Variant): [MatmulShape, CaseOptions][] {
     list.push([{ m: 33, n: 65, k: 31, ...types, ...layout, activation: "silu" }, { bias: true }]);
     list.push([{ m: 64, n: 128, k: 64, ...types, ...layout }, { residual: true }]);
   }
-  list.push([{ m: 17, n: 12, k: 2051, ...types, alpha: 0.5, activation: "relu" }, { bias: true, residual: true }]);
+  list.push([
+    { m: 17, n: 12, k: 2051, ...types, alpha: 0.5, activation: "relu" },
+    { bias: true, residual: true },
+  ]);
   list.push([{ m: 20, n: 36, k: 44, batch: 3, ...types, activation: "gelu" }, { bias: true }]);
   list.push([{ m: 16, n: 32, k: 32, ...types, accumulate: true }, { before: true }]);
-  list.push([{ m: 128, n: 64, k: 96, ...types, c: "f32", transposeA: true, accumulate: true }, { before: true }]);
+  list.push([
+    { m: 128, n: 64, k: 96, ...types, c: "f32", transposeA: true, accumulate: true },
+    { before: true },
+  ]);
   list.push([{ m: 24, n: 40, k: 36, batch: 5, grouped: "matrix", ...types }, {}]);
-  list.push([{ m: 24, n: 40, k: 96, batch: 3, grouped: "range", transposeA: true, ...types, strideA: 0, strideB: 0 }, {}]);
+  list.push([
+    { m: 24, n: 40, k: 96, batch: 3, grouped: "range", transposeA: true, ...types, strideA: 0, strideB: 0 },
+    {},
+  ]);
   return list;
 }
 
@@ -43,12 +59,21 @@ function shapes(real: Real, variant: Variant): [MatmulShape, CaseOptions][] {
 function groups(shape: MatmulShape): Uint32Array | undefined {
   const { batch = 1, k } = shape;
   if (shape.grouped === "matrix") return Uint32Array.from({ length: batch }, (_, z) => (z * 2 + 1) % batch);
-  if (shape.grouped === "range") return Uint32Array.from({ length: batch + 1 }, (_, z) => Math.floor((z * k) / batch / 32) * 32 + (z === batch ? k - Math.floor(k / 32) * 32 : 0));
+  if (shape.grouped === "range")
+    return Uint32Array.from(
+      { length: batch + 1 },
+      (_, z) => Math.floor((z * k) / batch / 32) * 32 + (z === batch ? k - Math.floor(k / 32) * 32 : 0),
+    );
   return undefined;
 }
 
 /** A problem of one shape, with random input; the tuner times it too. */
-export function matmulCase({ target, random, real }: CaseContext, shape: MatmulShape, tile: MatmulTile, options: CaseOptions = {}): KernelCase {
+export function matmulCase(
+  { target, random, real }: CaseContext,
+  shape: MatmulShape,
+  tile: MatmulTile,
+  options: CaseOptions = {},
+): KernelCase {
   const { m, n, k, batch = 1, transposeA = false, transposeB = false } = shape;
   const strideA = shape.strideA ?? m * k;
   const strideB = shape.strideB ?? k * n;
@@ -78,7 +103,13 @@ export function matmulCase({ target, random, real }: CaseContext, shape: MatmulS
       ...(index && { index: { dtype: "u32" as const, elements: index.length, data: index } }),
       ...(workspace > 0 && { workspace: { dtype: "f32" as const, elements: workspace } }),
     },
-    calls: matmulCalls<string>(target, shape, bindings, workspace > 0 ? "workspace" : undefined, tile) as KernelCall<string>[],
+    calls: matmulCalls<string>(
+      target,
+      shape,
+      bindings,
+      workspace > 0 ? "workspace" : undefined,
+      tile,
+    ) as KernelCall<string>[],
     expected() {
       const c = new Float64Array(m * n * batch);
       const activation = ACTIVATIONS.indexOf(shape.activation ?? "none");
@@ -90,11 +121,14 @@ export function matmulCase({ target, random, real }: CaseContext, shape: MatmulS
           for (let j = 0; j < n; j++) {
             let sum = 0;
             for (let p = from; p < until; p++) {
-              sum += a[z * strideA + (transposeA ? p * m + i : i * k + p)] * b[baseB + (transposeB ? j * k + p : p * n + j)];
+              sum +=
+                a[z * strideA + (transposeA ? p * m + i : i * k + p)] *
+                b[baseB + (transposeB ? j * k + p : p * n + j)];
             }
             let x = sum * (shape.alpha ?? 1) + (bias ? bias[j] : 0);
             if (activation === 1) x = Math.max(0, x);
-            if (activation === 2) x = 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+            if (activation === 2)
+              x = 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
             if (activation === 3) x = x / (1 + Math.exp(-x));
             const at = (z * m + i) * n + j;
             c[at] = x + (residual ? residual[at] : 0) + (before ? before[at] : 0);
@@ -113,7 +147,13 @@ function sources(variant: Variant): KernelSource[] {
     for (const tile of tilesOf(variant, ANY_TARGET)) {
       for (const [shape, options] of shapes(real, variant)) {
         const optional = { bias: options.bias ? 1 : undefined, residual: options.residual ? 1 : undefined };
-        const calls = matmulCalls<number>(ANY_TARGET, shape, { a: 1, b: 1, c: 1, ...optional, batchIndex: 1 }, 1, tile);
+        const calls = matmulCalls<number>(
+          ANY_TARGET,
+          shape,
+          { a: 1, b: 1, c: 1, ...optional, batchIndex: 1 },
+          1,
+          tile,
+        );
         for (const { kernel } of calls) all.set(JSON.stringify(kernel), kernel);
       }
     }
@@ -123,7 +163,14 @@ function sources(variant: Variant): KernelSource[] {
 
 function variant(name: Variant, purpose: string, runsOn: (target: Target) => boolean): KernelVariant {
   const file = tilesOf(name, ANY_TARGET)[0].file;
-  return { name, purpose, file, reals: name === "tensor" ? ["f16"] : ["f32", "f16"], runsOn, sources: sources(name) };
+  return {
+    name,
+    purpose,
+    file,
+    reals: name === "tensor" ? ["f16"] : ["f32", "f16"],
+    runsOn,
+    sources: sources(name),
+  };
 }
 
 export const matmul: KernelDefinition = {
@@ -136,9 +183,11 @@ export const matmul: KernelDefinition = {
   ],
   cases(context) {
     const name = context.variant as Variant;
-    return tilesOf(name, context.target).slice(0, 1).flatMap((tile) =>
-      shapes(context.real, name).map(([shape, options]) => matmulCase(context, shape, tile, options)),
-    );
+    return tilesOf(name, context.target)
+      .slice(0, 1)
+      .flatMap((tile) =>
+        shapes(context.real, name).map(([shape, options]) => matmulCase(context, shape, tile, options)),
+      );
   },
   benchmark(context) {
     const size = context.target.software ? 512 : 4096;
@@ -146,4 +195,3 @@ export const matmul: KernelDefinition = {
     return matmulCase(context, shape, tilesOf(context.variant as Variant, context.target)[0]);
   },
 };
-

@@ -29,14 +29,26 @@ function cpuTile(rows: number, vectors: number): MatmulTile {
   };
 }
 
-function tiledTile(threadsX: number, threadsY: number, threadRows: number, vectors: number, depth: number): MatmulTile {
+function tiledTile(
+  threadsX: number,
+  threadsY: number,
+  threadRows: number,
+  vectors: number,
+  depth: number,
+): MatmulTile {
   const rows = threadsY * threadRows;
   const columns = threadsX * vectors * 4;
   return {
     name: `tiled ${rows} × ${columns} × ${depth}`,
     variant: "tiled",
     file: "matmul.wgsl",
-    constants: { THREADS_X: threadsX, THREADS_Y: threadsY, THREAD_ROWS: threadRows, THREAD_VECTORS: vectors, TILE_K: depth },
+    constants: {
+      THREADS_X: threadsX,
+      THREADS_Y: threadsY,
+      THREAD_ROWS: threadRows,
+      THREAD_VECTORS: vectors,
+      TILE_K: depth,
+    },
     rows,
     columns,
     depth,

@@ -87,7 +87,9 @@ export function matmulCalls<B>(
     ACCUMULATE: shape.accumulate ?? false,
   };
   const bytesOf = { f32: 4, f16: 2 };
-  const operands = bytesOf[shape.a] * m * k * (strideA === 0 ? 1 : batch) + bytesOf[shape.b] * k * n * (strideB === 0 ? 1 : batch);
+  const operands =
+    bytesOf[shape.a] * m * k * (strideA === 0 ? 1 : batch) +
+    bytesOf[shape.b] * k * n * (strideB === 0 ? 1 : batch);
   const result = bytesOf[shape.c] * m * n * batch;
   const multiple = (...values: number[]) => values.every((v) => v % 4 === 0);
   const layout = `${transposeA ? "T" : "N"}${transposeB ? "T" : "N"}`;

@@ -34,7 +34,8 @@ export class Preferences {
     let choices: Record<string, string> = {};
     try {
       const parsed: unknown = JSON.parse(readFileSync(file, "utf8"));
-      if (typeof parsed === "object" && parsed !== null) choices = (parsed as { choices?: Record<string, string> }).choices ?? {};
+      if (typeof parsed === "object" && parsed !== null)
+        choices = (parsed as { choices?: Record<string, string> }).choices ?? {};
     } catch {
       choices = {};
     }
@@ -68,7 +69,9 @@ export class Preferences {
       writeFileSync(temporary, `${JSON.stringify({ adapter: adapterName, choices: sorted }, null, 2)}\n`);
       renameSync(temporary, this.file);
     } catch (error) {
-      process.emitWarning(`The measured tiles could not be kept in ${this.file}: ${(error as Error).message}`);
+      process.emitWarning(
+        `The measured tiles could not be kept in ${this.file}: ${(error as Error).message}`,
+      );
     }
   }
 }
@@ -85,7 +88,10 @@ function kernelSources(): string {
   if (sources === undefined) {
     const folder = shadersFolder();
     const hash = createHash("sha256");
-    for (const name of readdirSync(folder).filter((n) => /^(matmul|attention)/.test(n)).sort()) hash.update(readFileSync(join(folder, name)));
+    for (const name of readdirSync(folder)
+      .filter((n) => /^(matmul|attention)/.test(n))
+      .sort())
+      hash.update(readFileSync(join(folder, name)));
     sources = hash.digest("hex");
   }
   return sources;

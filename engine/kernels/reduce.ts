@@ -1,6 +1,13 @@
 /** Ordered reductions: host side of shaders/reduce.wgsl. */
 import { type KernelCall, UNUSED } from "../gpu/index.js";
-import { type CaseContext, type KernelCase, type KernelDefinition, type Real, realSources, roundTo } from "./definition.js";
+import {
+  type CaseContext,
+  type KernelCase,
+  type KernelDefinition,
+  type Real,
+  realSources,
+  roundTo,
+} from "./definition.js";
 import { rowGroups, type Target } from "./target.js";
 
 const FILE = "reduce.wgsl";
@@ -164,7 +171,11 @@ function problem({ target, random, real }: CaseContext, length: number): KernelC
       ...sum(real, { ...shape, scale: 1, square: true }, { x: "x", partial: "partial", output: "squares" }),
       ...sum(real, { ...shape, accumulate: true }, { x: "x", y: "y", partial: "partial", output: "dot" }),
       sumSlabs({ slabs: rows, columns, accumulate: true }, { partial: "wide", output: "byColumn" }),
-      ...columnSums(real, { rows, columns, accumulate: false }, { x: "x", partial: "slabs", output: "columnTotals" }),
+      ...columnSums(
+        real,
+        { rows, columns, accumulate: false },
+        { x: "x", partial: "slabs", output: "columnTotals" },
+      ),
       rowSums(target, real, { rows, columns, scale: 2, accumulate: false }, { x: "x", output: "rowTotals" }),
     ],
     expected() {
@@ -185,7 +196,12 @@ function problem({ target, random, real }: CaseContext, length: number): KernelC
         rowTotals[Math.floor(i / columns)] += 2 * x[i];
       }
       /* a sum of signed values may cancel to nearly nothing: errors are judged against what was summed */
-      const result: Record<string, Float64Array> = { squares: Float64Array.of(squares), byColumn, columnTotals, rowTotals };
+      const result: Record<string, Float64Array> = {
+        squares: Float64Array.of(squares),
+        byColumn,
+        columnTotals,
+        rowTotals,
+      };
       if (Math.abs(total) > Math.sqrt(length) / 8) result.total = Float64Array.of(total);
       if (Math.abs(dot) > Math.sqrt(length) / 8) result.dot = Float64Array.of(dot);
       return result;

@@ -1,6 +1,13 @@
 /** Rotary position embedding: host side of shaders/rope.wgsl (Su et al. 2021, half-split as in Llama). */
 import type { KernelCall } from "../gpu/index.js";
-import { type CaseContext, type KernelCase, type KernelDefinition, type Real, realSources, roundTo } from "./definition.js";
+import {
+  type CaseContext,
+  type KernelCase,
+  type KernelDefinition,
+  type Real,
+  realSources,
+  roundTo,
+} from "./definition.js";
 import type { Target } from "./target.js";
 
 const FILE = "rope.wgsl";
@@ -34,7 +41,12 @@ export function ropeAngles(positions: number, headDimension: number, theta: numb
 }
 
 /** Rotates the leading heads of packed rows in place. angles: `ropeAngles` for every position used, f32. */
-export function ropeInPlace<B>(target: Target, real: Real, shape: RopeShape, b: { angles: B; rotated: B }): KernelCall<B> {
+export function ropeInPlace<B>(
+  target: Target,
+  real: Real,
+  shape: RopeShape,
+  b: { angles: B; rotated: B },
+): KernelCall<B> {
   const { rows, tokens, rowStride, heads, headDimension, firstPosition, inverse } = shape;
   const workgroup = target.software ? 32 : 64;
   const groups = Math.ceil((rows * heads * headDimension) / 2 / workgroup);
@@ -86,7 +98,14 @@ export const rope: KernelDefinition = {
   benchmark: (context) => problem(context, 8, 256, 8, 64, 0),
 };
 
-function problem({ target, random, real }: CaseContext, batch: number, tokens: number, heads: number, size: number, first: number): KernelCase {
+function problem(
+  { target, random, real }: CaseContext,
+  batch: number,
+  tokens: number,
+  heads: number,
+  size: number,
+  first: number,
+): KernelCase {
   const rows = batch * tokens;
   const rowStride = heads * size + 3;
   const theta = 10_000;

@@ -4,8 +4,8 @@
  */
 import type { Gpu } from "../gpu/index.js";
 import { Random } from "../random.js";
-import { matmulCase } from "./matmul-definition.js";
 import type { MatmulShape } from "./matmul.js";
+import { matmulCase } from "./matmul-definition.js";
 import { tilesOf, variantFor } from "./matmul-tiles.js";
 import { timeCase } from "./measure.js";
 import { type Target, targetOf } from "./target.js";
@@ -27,7 +27,11 @@ export async function tune(gpu: Gpu, target: Target = targetOf(gpu)): Promise<bo
     if (flops < WORTH_MEASURING || shape.grouped) continue;
     let best: { name: string; milliseconds: number } | undefined;
     for (const tile of tilesOf(variantFor(target, shape), target)) {
-      const problem = matmulCase({ target, random: new Random(1), variant: tile.variant, real: shape.a }, shape, tile);
+      const problem = matmulCase(
+        { target, random: new Random(1), variant: tile.variant, real: shape.a },
+        shape,
+        tile,
+      );
       const { milliseconds } = await timeCase(gpu, problem, 0.1);
       if (!best || milliseconds < best.milliseconds) best = { name: tile.name, milliseconds };
     }

@@ -2,9 +2,17 @@
  * The parameters of a model in flat arenas: f32 master values, gradients, AdamW's two moments, and the f16 copy that
  * mixed-precision kernels read. Every plan of a model (training, evaluation, generation) shares one store.
  */
-import { type Binding, BYTES, type Gpu, type GpuBuffer, GpuError, type HostArray, UnsupportedError } from "../gpu/index.js";
-import type { ParameterSpec } from "../graph/tensor.js";
+import {
+  type Binding,
+  BYTES,
+  type Gpu,
+  type GpuBuffer,
+  GpuError,
+  type HostArray,
+  UnsupportedError,
+} from "../gpu/index.js";
 import { elementsOf } from "../graph/shape.js";
+import type { ParameterSpec } from "../graph/tensor.js";
 import { Random } from "../random.js";
 
 /** Arena offsets are multiples of this many values, so that any binding offset is aligned in f32 and in f16. */
@@ -67,7 +75,11 @@ export class ParameterStore {
   ) {}
 
   /** Allocates zeroed arenas; with `training` also gradients and moments. */
-  static async create(gpu: Gpu, specs: readonly ParameterSpec[], options: { training: boolean }): Promise<ParameterStore> {
+  static async create(
+    gpu: Gpu,
+    specs: readonly ParameterSpec[],
+    options: { training: boolean },
+  ): Promise<ParameterStore> {
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const layout = layoutParameters(specs, Math.min(maxStorageBufferBindingSize, maxBufferSize));
     const arena = (name: string, dtype: "f32" | "f16") =>
@@ -83,7 +95,10 @@ export class ParameterStore {
 
   #place(name: string): ParameterPlace {
     const place = this.layout.places.get(name);
-    if (!place) throw new GpuError(`There is no parameter "${name}". There are: ${[...this.layout.places.keys()].join(", ")}.`);
+    if (!place)
+      throw new GpuError(
+        `There is no parameter "${name}". There are: ${[...this.layout.places.keys()].join(", ")}.`,
+      );
     return place;
   }
 
@@ -115,7 +130,9 @@ export class ParameterStore {
   write(name: string, data: HostArray): void {
     const { spec, segment, offset, elements } = this.#place(name);
     if (data.length !== elements) {
-      throw new GpuError(`Parameter "${name}" [${spec.shape.join(", ")}] holds ${elements} values; ${data.length} were given.`);
+      throw new GpuError(
+        `Parameter "${name}" [${spec.shape.join(", ")}] holds ${elements} values; ${data.length} were given.`,
+      );
     }
     writePadded(this.values[segment], data, offset);
     if (this.half[segment]) writePadded(this.half[segment], data, offset);

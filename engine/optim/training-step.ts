@@ -8,7 +8,7 @@ import { Executable, type MemoryPlan, memoryOf } from "../graph/executable.js";
 import { gradients } from "../graph/gradients.js";
 import type { Graph, Tensor } from "../graph/tensor.js";
 import { adamwPrepare, adamwUpdate, gradientSquares } from "../kernels/adamw.js";
-import { targetOf, type Target } from "../kernels/index.js";
+import { type Target, targetOf } from "../kernels/index.js";
 import { sumParts } from "../kernels/reduce.js";
 import {
   ADAMW_OFFSET,
@@ -20,7 +20,7 @@ import {
   initialAdamWState,
   readAdamWState,
 } from "./adamw-state.js";
-import { type ParameterLayout, layoutParameters, ParameterStore, storeBytes } from "./parameters.js";
+import { layoutParameters, type ParameterLayout, ParameterStore, storeBytes } from "./parameters.js";
 
 export interface TrainingRequest {
   /** One f32 value. */
@@ -51,14 +51,26 @@ export interface TrainingMemory {
 const SEED = "gradient seed";
 
 /** Adds the backward pass to the graph and compiles both; allocates nothing. */
-export async function compileTraining(target: Target, uniformAlignment: number, graph: Graph, request: TrainingRequest): Promise<TrainingProgram> {
+export async function compileTraining(
+  target: Target,
+  uniformAlignment: number,
+  graph: Graph,
+  request: TrainingRequest,
+): Promise<TrainingProgram> {
   const parameters = [...graph.parameters.values()];
   const seed = graph.inputs.get(SEED) ?? graph.input(SEED, [1]);
-  const found = graph.scope("backward", () => gradients(request.loss, parameters.map((p) => p.tensor), seed));
+  const found = graph.scope("backward", () =>
+    gradients(
+      request.loss,
+      parameters.map((p) => p.tensor),
+      seed,
+    ),
+  );
   const byName = new Map<string, Tensor>();
   for (const [i, { spec }] of parameters.entries()) {
     const gradient = found[i];
-    if (!gradient) throw new Error(`The loss does not depend on the parameter "${spec.name}"; remove it from the graph.`);
+    if (!gradient)
+      throw new Error(`The loss does not depend on the parameter "${spec.name}"; remove it from the graph.`);
     byName.set(spec.name, gradient);
   }
   const compileRequest: CompileRequest = {
@@ -67,11 +79,19 @@ export async function compileTraining(target: Target, uniformAlignment: number, 
     accumulate: request.accumulate,
   };
   const program = await compile(graph, target, compileRequest);
-  const layout = layoutParameters(parameters.map((p) => p.spec), target.maxBindingBytes);
+  const layout = layoutParameters(
+    parameters.map((p) => p.spec),
+    target.maxBindingBytes,
+  );
   const graphMemory = memoryOf(program, uniformAlignment);
   const optimizer = optimizerBytes(layout, uniformAlignment);
   const bytes = storeBytes(layout, true);
-  const memory = { parameters: bytes, graph: graphMemory, optimizer, total: bytes + graphMemory.total + optimizer };
+  const memory = {
+    parameters: bytes,
+    graph: graphMemory,
+    optimizer,
+    total: bytes + graphMemory.total + optimizer,
+  };
   return { program, layout, request, memory };
 }
 
@@ -80,7 +100,13 @@ function optimizerBytes(layout: ParameterLayout, uniformAlignment: number): numb
   const masks = layout.segments.reduce((sum, n) => sum + bytes(maskWords(n)), 0);
   const partial = bytes(sumParts(Math.max(...layout.segments)).count);
   const dispatchesWithUniforms = layout.segments.length * 3;
-  return bytes(ADAMW_STATE_LENGTH) + bytes(1) + masks + partial + dispatchesWithUniforms * Math.max(256, uniformAlignment);
+  return (
+    bytes(ADAMW_STATE_LENGTH) +
+    bytes(1) +
+    masks +
+    partial +
+    dispatchesWithUniforms * Math.max(256, uniformAlignment)
+  );
 }
 
 function maskWords(values: number): number {
@@ -100,7 +126,12 @@ export class TrainingStep {
   ) {}
 
   /** Compiles, allocates, and draws the parameters from `seed`. */
-  static async create(gpu: Gpu, graph: Graph, request: TrainingRequest, options: { seed?: number } = {}): Promise<TrainingStep> {
+  static async create(
+    gpu: Gpu,
+    graph: Graph,
+    request: TrainingRequest,
+    options: { seed?: number } = {},
+  ): Promise<TrainingStep> {
     const alignment = gpu.device.limits.minUniformBufferOffsetAlignment;
     const compiled = await compileTraining(targetOf(gpu), alignment, graph, request);
     const step = await TrainingStep.fromProgram(gpu, compiled);
@@ -116,11 +147,24 @@ export class TrainingStep {
     const target = targetOf(gpu);
     const state = await gpu.createBuffer("optimizer state", "f32", ADAMW_STATE_LENGTH);
     const squares = await gpu.createBuffer("squared gradient norm", "f32", 1);
-    const partial = await gpu.createBuffer("partial squares", "f32", sumParts(Math.max(...layout.segments)).count);
+    const partial = await gpu.createBuffer(
+      "partial squares",
+      "f32",
+      sumParts(Math.max(...layout.segments)).count,
+    );
     const calls: PlanCall[] = [];
-    const whole = (buffer: GpuBuffer) => ({ buffer, dtype: buffer.dtype, offset: 0, elements: buffer.elements });
+    const whole = (buffer: GpuBuffer) => ({
+      buffer,
+      dtype: buffer.dtype,
+      offset: 0,
+      elements: buffer.elements,
+    });
     for (const [i, length] of layout.segments.entries()) {
-      const b = { gradients: whole(parameters.gradients[i]), partial: whole(partial), squares: whole(squares) };
+      const b = {
+        gradients: whole(parameters.gradients[i]),
+        partial: whole(partial),
+        squares: whole(squares),
+      };
       calls.push(...gradientSquares({ length, accumulate: i > 0 }, b));
     }
     const seed = whole(executable.inputs.get(SEED)!);
@@ -129,24 +173,42 @@ export class TrainingStep {
     for (const [i, length] of layout.segments.entries()) {
       const decayed = await gpu.createBuffer(`decay mask ${i}`, "u32", maskWords(length));
       const ranges = [...layout.places.values()].filter((p) => p.segment === i && p.spec.decay);
-      decayed.write(decayMask(length, ranges.map((p) => ({ first: p.offset, length: p.elements }))));
+      decayed.write(
+        decayMask(
+          length,
+          ranges.map((p) => ({ first: p.offset, length: p.elements })),
+        ),
+      );
       masks.push(decayed);
       const { first: m, second: v } = parameters.moments[i];
       calls.push(
-        adamwUpdate(target, { first: 0, length }, {
-          state: whole(state),
-          gradients: whole(parameters.gradients[i]),
-          decayed: whole(decayed),
-          parameters: whole(parameters.values[i]),
-          m: whole(m),
-          v: whole(v),
-          half: parameters.half[i] && whole(parameters.half[i]),
-        }),
+        adamwUpdate(
+          target,
+          { first: 0, length },
+          {
+            state: whole(state),
+            gradients: whole(parameters.gradients[i]),
+            decayed: whole(decayed),
+            parameters: whole(parameters.values[i]),
+            m: whole(m),
+            v: whole(v),
+            half: parameters.half[i] && whole(parameters.half[i]),
+          },
+        ),
       );
     }
     const update = await Plan.record(gpu, "optimizer update", calls);
     const owned = [state, squares, partial, ...masks];
-    const step = new TrainingStep(gpu, parameters, memory, executable, update, state, request.accumulate ?? false, owned);
+    const step = new TrainingStep(
+      gpu,
+      parameters,
+      memory,
+      executable,
+      update,
+      state,
+      request.accumulate ?? false,
+      owned,
+    );
     step.writeState(initialAdamWState(request.optimizer));
     return step;
   }

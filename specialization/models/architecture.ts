@@ -51,13 +51,29 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
     name: "slm-126m",
     purpose: "the paper's small model",
     vocabulary: 32_000,
-    architecture: { ...SHARED, context: 1024, layers: 7, width: 1024, heads: 8, keyValueHeads: 8, hidden: 2976 },
+    architecture: {
+      ...SHARED,
+      context: 1024,
+      layers: 7,
+      width: 1024,
+      heads: 8,
+      keyValueHeads: 8,
+      hidden: 2976,
+    },
   },
   "llm-771m": {
     name: "llm-771m",
     purpose: "the paper's large model",
     vocabulary: 32_000,
-    architecture: { ...SHARED, context: 1024, layers: 7, width: 2816, heads: 22, keyValueHeads: 22, hidden: 7760 },
+    architecture: {
+      ...SHARED,
+      context: 1024,
+      layers: 7,
+      width: 2816,
+      heads: 22,
+      keyValueHeads: 22,
+      hidden: 7760,
+    },
   },
 };
 
@@ -92,14 +108,26 @@ export function trainingFlopsPerToken(a: Architecture): number {
 /** Problems with an architecture, as (key, message) pairs; empty when it is sound. */
 export function architectureProblems(a: Architecture): { key: keyof Architecture; message: string }[] {
   const problems: { key: keyof Architecture; message: string }[] = [];
-  if (a.width % a.heads !== 0) problems.push({ key: "heads", message: `${a.heads} heads do not divide the width ${a.width}` });
+  if (a.width % a.heads !== 0)
+    problems.push({ key: "heads", message: `${a.heads} heads do not divide the width ${a.width}` });
   else {
     const size = headDimension(a);
-    if (size > 128) problems.push({ key: "heads", message: `heads of ${size} are larger than 128; use at least ${Math.ceil(a.width / 128)}` });
-    if (size % 2 !== 0) problems.push({ key: "heads", message: `heads of ${size} cannot be rotated by RoPE; the size must be even` });
+    if (size > 128)
+      problems.push({
+        key: "heads",
+        message: `heads of ${size} are larger than 128; use at least ${Math.ceil(a.width / 128)}`,
+      });
+    if (size % 2 !== 0)
+      problems.push({
+        key: "heads",
+        message: `heads of ${size} cannot be rotated by RoPE; the size must be even`,
+      });
   }
   if (a.heads % a.keyValueHeads !== 0) {
-    problems.push({ key: "keyValueHeads", message: `${a.keyValueHeads} key-value heads do not divide ${a.heads} heads` });
+    problems.push({
+      key: "keyValueHeads",
+      message: `${a.keyValueHeads} key-value heads do not divide ${a.heads} heads`,
+    });
   }
   return problems;
 }

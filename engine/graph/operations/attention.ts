@@ -19,8 +19,10 @@ function checkPacked([qkv]: readonly Tensor[], h: Heads, fail: (problem: string)
   if (qkv.shape.length !== 2 || qkv.shape[0] !== h.batch * h.tokens || qkv.shape[1] !== columns) {
     fail(`packed queries, keys and values must have the shape [${h.batch * h.tokens}, ${columns}]`);
   }
-  if (h.headDimension < 1 || h.headDimension > 128) fail(`heads of ${h.headDimension} values; 1 to 128 are supported`);
-  if (h.heads % h.keyValueHeads !== 0) fail(`${h.keyValueHeads} key-value heads do not divide ${h.heads} heads`);
+  if (h.headDimension < 1 || h.headDimension > 128)
+    fail(`heads of ${h.headDimension} values; 1 to 128 are supported`);
+  if (h.heads % h.keyValueHeads !== 0)
+    fail(`${h.keyValueHeads} key-value heads do not divide ${h.heads} heads`);
 }
 
 function shapeOf(h: Heads) {
@@ -41,7 +43,15 @@ const forward: Operation<Heads> = {
     dO && qkv.graph.apply(backward, [qkv, o, lse, dO], node.attributes)[0],
   ],
   lower({ node, target, inputs: [qkv], outputs: [o, lse], emit }) {
-    emit(attentionForward(target, node.inputs[0].real, shapeOf(node.attributes), { q: qkv, k: qkv, v: qkv, o, lse }));
+    emit(
+      attentionForward(target, node.inputs[0].real, shapeOf(node.attributes), {
+        q: qkv,
+        k: qkv,
+        v: qkv,
+        o,
+        lse,
+      }),
+    );
   },
 };
 
@@ -73,7 +83,8 @@ const rotation: Operation<RopeAttributes> = {
   inPlace: true,
   infer(inputs, heads, fail) {
     checkPacked(inputs, heads, fail);
-    if (heads.headDimension % 2 !== 0) fail(`heads of ${heads.headDimension} values cannot be rotated in pairs`);
+    if (heads.headDimension % 2 !== 0)
+      fail(`heads of ${heads.headDimension} values cannot be rotated in pairs`);
     return [{ shape: inputs[0].shape, dtype: inputs[0].dtype }];
   },
   gradient({ node, inputs: [qkv, angles], gradients: [dy] }) {
@@ -84,7 +95,14 @@ const rotation: Operation<RopeAttributes> = {
     const { batch, tokens, heads, keyValueHeads, headDimension, inverse } = node.attributes;
     const [x] = node.inputs;
     if (qkv.value !== rotated.value) emit(copyInto(target, x, x.real, { input: qkv, output: rotated }));
-    const shape = { rows: batch * tokens, tokens, rowStride: x.shape[1], headDimension, firstPosition: 0, inverse };
+    const shape = {
+      rows: batch * tokens,
+      tokens,
+      rowStride: x.shape[1],
+      headDimension,
+      firstPosition: 0,
+      inverse,
+    };
     emit(ropeInPlace(target, x.real, { ...shape, heads: heads + keyValueHeads }, { angles, rotated }));
   },
 };
@@ -94,6 +112,8 @@ export function rope(qkv: Tensor, options: Heads & { readonly theta: number }): 
   const { theta, ...heads } = options;
   const { tokens, headDimension } = heads;
   const name = `rope angles ${tokens} × ${headDimension}, theta ${theta}`;
-  const angles = qkv.graph.constant(name, [tokens, Math.max(1, headDimension / 2), 2], "f32", () => ropeAngles(tokens, headDimension, theta));
+  const angles = qkv.graph.constant(name, [tokens, Math.max(1, headDimension / 2), 2], "f32", () =>
+    ropeAngles(tokens, headDimension, theta),
+  );
   return qkv.graph.apply(rotation, [qkv, angles], { ...heads, inverse: false })[0];
 }

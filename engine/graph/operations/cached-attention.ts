@@ -15,10 +15,12 @@ const operation: Operation<Attributes> = {
   infer([qkv, keys, values], h, fail) {
     const rows = h.batch * h.tokens;
     const columns = (h.heads + 2 * h.keyValueHeads) * h.headDimension;
-    if (qkv.shape.join() !== `${rows},${columns}`) fail(`packed queries, keys and values must have the shape [${rows}, ${columns}]`);
+    if (qkv.shape.join() !== `${rows},${columns}`)
+      fail(`packed queries, keys and values must have the shape [${rows}, ${columns}]`);
     const cache = [h.batch, h.capacity, h.keyValueHeads * h.headDimension];
     for (const t of [keys, values]) {
-      if (t.shape.join() !== cache.join() || t.dtype !== qkv.dtype) fail(`the caches must be [${cache.join(", ")}] ${qkv.dtype}`);
+      if (t.shape.join() !== cache.join() || t.dtype !== qkv.dtype)
+        fail(`the caches must be [${cache.join(", ")}] ${qkv.dtype}`);
     }
     return [{ shape: [rows, h.heads * h.headDimension], dtype: qkv.dtype }];
   },
@@ -32,7 +34,11 @@ const operation: Operation<Attributes> = {
     const rope = ropeInPlace(target, x.real, { ...turn, heads: heads + keyValueHeads }, { angles, rotated });
     emit({ ...rope, variables: { position_offset: "position" } });
     emit(cacheAppend(x.real, { ...node.attributes, position: 0 }, { qkv: rotated, keys, values }));
-    const cacheWindow = { batchStride: capacity * keyValueHeads * headDimension, rowStride: keyValueHeads * headDimension, offset: 0 };
+    const cacheWindow = {
+      batchStride: capacity * keyValueHeads * headDimension,
+      rowStride: keyValueHeads * headDimension,
+      offset: 0,
+    };
     const columns = heads * headDimension;
     const shape = {
       batch,
@@ -68,6 +74,8 @@ export function cachedAttention(
   const { capacity, tokens, headDimension } = attributes;
   const positions = capacity + tokens;
   const name = `rope angles ${positions} × ${headDimension}, theta ${theta}`;
-  const angles = qkv.graph.constant(name, [positions, headDimension / 2, 2], "f32", () => ropeAngles(positions, headDimension, theta));
+  const angles = qkv.graph.constant(name, [positions, headDimension / 2, 2], "f32", () =>
+    ropeAngles(positions, headDimension, theta),
+  );
   return qkv.graph.apply(operation, [qkv, keys, values, angles], attributes)[0];
 }

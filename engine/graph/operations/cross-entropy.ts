@@ -3,16 +3,25 @@
  * After Liger's fused linear cross-entropy: a chunk's logits become their own gradient, which is multiplied into
  * dX and dW at once, so training computes them once.
  */
-import { crossEntropyForward, crossEntropyTraining, distillationTraining } from "../../kernels/cross-entropy.js";
+import {
+  crossEntropyForward,
+  crossEntropyTraining,
+  distillationTraining,
+} from "../../kernels/cross-entropy.js";
 import { sum, sumParts } from "../../kernels/reduce.js";
-import { type Lowering, type Operation, slice, type Storage, type Tensor } from "../tensor.js";
+import { type Lowering, type Operation, type Storage, slice, type Tensor } from "../tensor.js";
 import { emitMatmul } from "./matmul.js";
 
 export interface CrossEntropyOptions {
   /** Target that means "no loss at this token". */
   readonly ignoreIndex?: number;
   /** Soft targets for distillation: the teacher's own last hidden states and output table. */
-  readonly teacher?: { readonly hidden: Tensor; readonly table: Tensor; readonly temperature: number; readonly mix: number };
+  readonly teacher?: {
+    readonly hidden: Tensor;
+    readonly table: Tensor;
+    readonly temperature: number;
+    readonly mix: number;
+  };
   /** Tokens per chunk; by default as many as 16 MiB of logits on CPU drivers, 256 MiB on GPUs. */
   readonly chunk?: number;
 }
@@ -31,17 +40,21 @@ const NO_INDEX = 0xffffffff;
 const forward: Operation<Attributes> = {
   name: "projectedCrossEntropy",
   infer([hidden, table, targets, weights, ...teacher], { distilled }, fail) {
-    if (hidden.shape.length !== 2 || table.shape.length !== 2) fail("hidden states and table must be matrices");
+    if (hidden.shape.length !== 2 || table.shape.length !== 2)
+      fail("hidden states and table must be matrices");
     const [tokens, width] = hidden.shape;
     if (table.shape[1] !== width) fail(`the table's rows must have the width ${width}`);
-    if (targets.dtype !== "u32" || targets.elements !== tokens) fail(`the targets must be ${tokens} u32 values`);
-    if (weights.dtype !== "f32" || weights.elements !== tokens) fail(`the weights must be ${tokens} f32 values`);
+    if (targets.dtype !== "u32" || targets.elements !== tokens)
+      fail(`the targets must be ${tokens} u32 values`);
+    if (weights.dtype !== "f32" || weights.elements !== tokens)
+      fail(`the weights must be ${tokens} f32 values`);
     if (hidden.dtype !== table.dtype) fail("hidden states and table must have one type");
     if (distilled) {
       const [states, outputs] = teacher;
       if (states.shape[0] !== tokens) fail(`the teacher must have ${tokens} hidden states`);
       if (outputs.shape[0] !== table.shape[0]) fail(`the teacher must have the vocabulary ${table.shape[0]}`);
-      if (states.shape[1] !== outputs.shape[1] || states.dtype !== outputs.dtype) fail("the teacher's states and table do not fit");
+      if (states.shape[1] !== outputs.shape[1] || states.dtype !== outputs.dtype)
+        fail("the teacher's states and table do not fit");
       if (states.dtype !== hidden.dtype) fail("teacher and student must have one type");
     }
     return [
@@ -58,7 +71,11 @@ const forward: Operation<Attributes> = {
     const [dTable, dHidden, loss, losses] = graph.apply(training, [...inputs, seed], node.attributes);
     graph.superseded.set(node.outputs[0], loss);
     graph.superseded.set(node.outputs[1], losses);
-    return [needed[0] ? dHidden : undefined, needed[1] ? dTable : undefined, ...inputs.slice(2).map(() => undefined)];
+    return [
+      needed[0] ? dHidden : undefined,
+      needed[1] ? dTable : undefined,
+      ...inputs.slice(2).map(() => undefined),
+    ];
   },
   lower(context) {
     const { node, target, inputs, outputs, scratch, emit } = context;
@@ -69,12 +86,24 @@ const forward: Operation<Attributes> = {
     const lse = scratch("f32", tokens);
     forEachChunk(context, (chunk) => {
       chunk.emitLogits();
-      const shape = { rows: chunk.rows, columns, firstRow: chunk.first, ignoreIndex: node.attributes.ignoreIndex };
+      const shape = {
+        rows: chunk.rows,
+        columns,
+        firstRow: chunk.first,
+        ignoreIndex: node.attributes.ignoreIndex,
+      };
       const b = { logits: chunk.logits, targets: inputs[2], losses: outputs[1] };
       if (!chunk.teacher) emit(crossEntropyForward(target, hidden.real, shape, { ...b, lse }));
       else {
         const soft = { ...shape, temperature: node.attributes.temperature, mix: node.attributes.mix };
-        emit(distillationTraining(target, hidden.real, soft, { ...b, teacher: chunk.teacher, weights: inputs[3], seed }));
+        emit(
+          distillationTraining(target, hidden.real, soft, {
+            ...b,
+            teacher: chunk.teacher,
+            weights: inputs[3],
+            seed,
+          }),
+        );
       }
     });
     emitTotal(context, outputs[1], inputs[3], outputs[0], tokens);
@@ -102,7 +131,12 @@ const training: Operation<Attributes> = {
     const real = hidden.real;
     forEachChunk(context, (chunk) => {
       chunk.emitLogits();
-      const shape = { rows: chunk.rows, columns, firstRow: chunk.first, ignoreIndex: node.attributes.ignoreIndex };
+      const shape = {
+        rows: chunk.rows,
+        columns,
+        firstRow: chunk.first,
+        ignoreIndex: node.attributes.ignoreIndex,
+      };
       const b = { logits: chunk.logits, targets: inputs[2], weights: inputs[3], seed, losses };
       if (!chunk.teacher) emit(crossEntropyTraining(target, real, shape, { ...b, lse }));
       else {
@@ -117,7 +151,15 @@ const training: Operation<Attributes> = {
       );
       emitMatmul(
         context,
-        { ...part, m: columns, n: width, k: chunk.rows, transposeA: true, c: "f32", accumulate: accumulate || chunk.first > 0 },
+        {
+          ...part,
+          m: columns,
+          n: width,
+          k: chunk.rows,
+          transposeA: true,
+          c: "f32",
+          accumulate: accumulate || chunk.first > 0,
+        },
         { a: chunk.logits, b: chunk.hidden, c: dTable },
       );
     });
@@ -134,7 +176,10 @@ interface Chunk {
   emitLogits(): void;
 }
 
-function forEachChunk(context: Lowering & { node: { attributes: Attributes } }, body: (chunk: Chunk) => void): void {
+function forEachChunk(
+  context: Lowering & { node: { attributes: Attributes } },
+  body: (chunk: Chunk) => void,
+): void {
   const { node, target, inputs, scratch } = context;
   const [hidden, table] = node.inputs;
   const [tokens, width] = hidden.shape;
@@ -160,15 +205,27 @@ function forEachChunk(context: Lowering & { node: { attributes: Attributes } }, 
         emitMatmul(context, { ...shape, k: width }, { a: part, b: inputs[1], c: logits });
         if (!teacherLogits) return;
         const k = node.inputs[4].shape[1];
-        emitMatmul(context, { ...shape, k }, { a: slice(inputs[4], first * k, rows * k), b: inputs[5], c: teacherLogits });
+        emitMatmul(
+          context,
+          { ...shape, k },
+          { a: slice(inputs[4], first * k, rows * k), b: inputs[5], c: teacherLogits },
+        );
       },
     });
   }
 }
 
-function emitTotal({ scratch, emit }: Lowering, losses: Storage, weights: Storage, loss: Storage, length: number): void {
+function emitTotal(
+  { scratch, emit }: Lowering,
+  losses: Storage,
+  weights: Storage,
+  loss: Storage,
+  length: number,
+): void {
   const partial = scratch("f32", sumParts(length).count);
-  emit(...sum("f32", { length, scale: 1, accumulate: false }, { x: losses, y: weights, partial, output: loss }));
+  emit(
+    ...sum("f32", { length, scale: 1, accumulate: false }, { x: losses, y: weights, partial, output: loss }),
+  );
 }
 
 /**

@@ -6,8 +6,8 @@ import {
   type Broadcast,
   binary as binaryKernel,
   type UnaryOp,
-  unary as unaryKernel,
   unaryGradient,
+  unary as unaryKernel,
 } from "../../kernels/elementwise.js";
 import type { Real, Target } from "../../kernels/index.js";
 import { elementsOf, type Shape, sameShape } from "../shape.js";
@@ -119,7 +119,9 @@ function binaryOperation(
     name,
     infer([a, b], _, fail) {
       if (!broadcastOf(a.shape, b.shape)) {
-        fail("the second tensor must have the first one's shape, its trailing dimensions, one value, or one value a row");
+        fail(
+          "the second tensor must have the first one's shape, its trailing dimensions, one value, or one value a row",
+        );
       }
       for (const t of [a, b]) if (t.dtype !== "f32" && t.dtype !== "f16") fail("arithmetic takes f32 or f16");
       return [{ shape: a.shape, dtype: a.dtype }];
@@ -146,7 +148,10 @@ function sumTo(gradient: Tensor, like: Tensor): Tensor {
   if (kind === "same") return gradient;
   if (kind === "scalar") return reshape(total(gradient), like.shape);
   if (kind === "row") return rowSum(gradient);
-  return reshape(columnSum(reshape(gradient, [gradient.elements / like.elements, like.elements])), like.shape);
+  return reshape(
+    columnSum(reshape(gradient, [gradient.elements / like.elements, like.elements])),
+    like.shape,
+  );
 }
 
 export function add(a: Tensor, b: Tensor): Tensor {
@@ -164,11 +169,21 @@ export function divide(a: Tensor, b: Tensor): Tensor {
 }
 
 /** Kernel call that copies a tensor's values into another storage, with a cast where types differ. */
-export function copyInto(target: Target, x: Tensor, output: Real, b: { input: Storage; output: Storage }): KernelCall<Storage> {
+export function copyInto(
+  target: Target,
+  x: Tensor,
+  output: Real,
+  b: { input: Storage; output: Storage },
+): KernelCall<Storage> {
   return unaryKernel(target, { input: x.real, output }, { op: "identity", length: x.elements }, b);
 }
 
 /** Kernel call that adds a tensor's values to another storage. */
-export function addInto(target: Target, x: Tensor, output: Real, b: { input: Storage; output: Storage }): KernelCall<Storage> {
+export function addInto(
+  target: Target,
+  x: Tensor,
+  output: Real,
+  b: { input: Storage; output: Storage },
+): KernelCall<Storage> {
   return accumulate(target, { input: x.real, output }, { length: x.elements }, b);
 }

@@ -38,7 +38,14 @@ const scatter: Operation<{ shape: readonly number[] }> = {
       counts: scratch("u32", sizes.counts),
       starts: scratch("u32", sizes.starts),
     };
-    emit(...embeddingGradient(target, node.inputs[1].real, { ...shape, accumulate }, { ids, dy, dTable, ...memory }));
+    emit(
+      ...embeddingGradient(
+        target,
+        node.inputs[1].real,
+        { ...shape, accumulate },
+        { ids, dy, dTable, ...memory },
+      ),
+    );
   },
 };
 

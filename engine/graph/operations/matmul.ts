@@ -1,6 +1,7 @@
 /** Matrix products with their epilogues. */
-import { type Activation, type MatmulShape, matmulCalls, matmulWorkspace } from "../../kernels/matmul.js";
+
 import type { Real } from "../../kernels/index.js";
+import { type Activation, type MatmulShape, matmulCalls, matmulWorkspace } from "../../kernels/matmul.js";
 import type { Lowering, Operation, Storage, Tensor } from "../tensor.js";
 import { mapGradient } from "./elementwise.js";
 import { columnSum } from "./reduce.js";
@@ -56,14 +57,19 @@ const operation: Operation<Attributes> = {
       );
     }
     if (!shared && b.shape.slice(0, -2).join() !== leading.join()) fail("the leading dimensions differ");
-    if (shared && attributes.transposeA && leading.length > 0) fail("a batch of transposed a needs a batch of b");
+    if (shared && attributes.transposeA && leading.length > 0)
+      fail("a batch of transposed a needs a batch of b");
     const result = [...leading, m, n];
-    if (attributes.bias && (more[0].shape.length !== 1 || more[0].shape[0] !== n)) fail(`the bias must have the shape [${n}]`);
+    if (attributes.bias && (more[0].shape.length !== 1 || more[0].shape[0] !== n))
+      fail(`the bias must have the shape [${n}]`);
     if (attributes.bias && more[0].dtype !== a.dtype) fail(`the bias must be ${a.dtype}, as a`);
     const residual = attributes.residual ? more[more.length - 1] : undefined;
-    if (residual && residual.shape.join() !== result.join()) fail(`the residual must have the shape [${result.join(", ")}]`);
-    if (residual && residual.dtype !== attributes.dtype) fail(`the residual must be ${attributes.dtype}, as the result`);
-    for (const t of [a, b]) if (t.dtype !== "f32" && t.dtype !== "f16") fail("matrix products take f32 or f16");
+    if (residual && residual.shape.join() !== result.join())
+      fail(`the residual must have the shape [${result.join(", ")}]`);
+    if (residual && residual.dtype !== attributes.dtype)
+      fail(`the residual must be ${attributes.dtype}, as the result`);
+    for (const t of [a, b])
+      if (t.dtype !== "f32" && t.dtype !== "f16") fail("matrix products take f32 or f16");
     return [{ shape: result, dtype: attributes.dtype }];
   },
   gradient({ node, inputs, gradients: [dy], needed }) {
@@ -157,6 +163,13 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const { transposeA = false, transposeB = false, activation = "none", bias, residual } = options;
   const inputs = [a, b, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
   const dtype = options.dtype ?? (a.dtype === "f16" ? "f16" : "f32");
-  const attributes = { transposeA, transposeB, activation, dtype, bias: bias !== undefined, residual: residual !== undefined };
+  const attributes = {
+    transposeA,
+    transposeB,
+    activation,
+    dtype,
+    bias: bias !== undefined,
+    residual: residual !== undefined,
+  };
   return a.graph.apply(operation, inputs, attributes)[0];
 }

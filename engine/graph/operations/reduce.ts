@@ -18,7 +18,9 @@ const totalOperation: Operation<Attributes> = {
     const [tensor] = node.inputs;
     const length = tensor.elements;
     const partial = scratch("f32", sumParts(length).count);
-    emit(...sumKernel(tensor.real, { length, scale: node.attributes.scale, accumulate }, { x, partial, output }));
+    emit(
+      ...sumKernel(tensor.real, { length, scale: node.attributes.scale, accumulate }, { x, partial, output }),
+    );
   },
 };
 
@@ -52,7 +54,12 @@ const rowOperation: Operation<Attributes> = {
 
 /** A tensor of the shape and type of `like` in which `value` is broadcast. */
 function spread(value: Tensor, like: Tensor): Tensor {
-  const zero = like.graph.constant(`zeros ${like.dtype} [${like.shape.join(",")}]`, like.shape, like.dtype, () => new Float32Array(like.elements));
+  const zero = like.graph.constant(
+    `zeros ${like.dtype} [${like.shape.join(",")}]`,
+    like.shape,
+    like.dtype,
+    () => new Float32Array(like.elements),
+  );
   return add(zero, value);
 }
 

@@ -1,6 +1,7 @@
 /** RMSNorm over the last axis. */
-import { rmsNormBackward, rmsNormForward, rmsNormGainGradient } from "../../kernels/rms-norm.js";
+
 import { slabs } from "../../kernels/reduce.js";
+import { rmsNormBackward, rmsNormForward, rmsNormGainGradient } from "../../kernels/rms-norm.js";
 import type { Operation, Tensor } from "../tensor.js";
 
 interface Attributes {
@@ -16,7 +17,8 @@ const forward: Operation<Attributes> = {
   name: "rmsNorm",
   infer([x, gain], _, fail) {
     const columns = x.shape.at(-1);
-    if (gain.shape.length !== 1 || gain.shape[0] !== columns) fail(`the gain must have the shape [${columns}]`);
+    if (gain.shape.length !== 1 || gain.shape[0] !== columns)
+      fail(`the gain must have the shape [${columns}]`);
     if (gain.dtype !== "f32") fail("the gain must be f32");
     return [
       { shape: x.shape, dtype: x.dtype },
@@ -41,7 +43,15 @@ const backward: Operation<null> = {
   name: "rmsNormBackward",
   infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
   lower({ node, target, inputs: [x, gain, dy, scale], outputs: [dx], emit }) {
-    emit(rmsNormBackward(target, node.inputs[0].real, rowsAndColumns(node.inputs[0]), { x, gain, dy, scale, dx }));
+    emit(
+      rmsNormBackward(target, node.inputs[0].real, rowsAndColumns(node.inputs[0]), {
+        x,
+        gain,
+        dy,
+        scale,
+        dx,
+      }),
+    );
   },
 };
 

@@ -1,0 +1,191 @@
+/**
+ * Checkpoints: weights and moments as safetensors, everything else as JSON, with checksums. Written under a temporary
+ * name, synced and renamed, so that a folder named step-N is whole or was damaged afterwards, which loading notices.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, readFileSync } from "node:fs";
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { ParameterSpec, ParameterStore, TrainingStep } from "../../engine/index.js";
+import { SafetensorsFile, writeSafetensors } from "../export/safetensors.js";
+import type { Architecture } from "../models/architecture.js";
+import { syncFolder, writeFileAtomically } from "./atomic-file.js";
+import type { BatchPosition } from "./batches.js";
+import { fileFailure, RunError } from "./run-error.js";
+
+export const CHECKPOINT_FILES = {
+  model: "model.safetensors",
+  optimizer: "optimizer.safetensors",
+  state: "state.json",
+} as const;
+
+/** What state.json holds besides the checksums. */
+export interface CheckpointState {
+  readonly architecture: Architecture;
+  /** Steps done, tokens trained on, operations and seconds spent. */
+  readonly step: number;
+  readonly tokens: number;
+  readonly flops: number;
+  readonly seconds: number;
+  readonly batches: BatchPosition;
+  /** AdamW's scalars, field by field as engine/optim/adamw-state.ts orders them. */
+  readonly optimizer: readonly number[];
+  readonly best: { readonly step: number; readonly loss: number } | null;
+  /** Evaluations since the best one, for early stopping. */
+  readonly evaluationsSinceBest: number;
+  readonly loss: number | null;
+}
+
+interface StateFile extends CheckpointState {
+  readonly format: "slm-forge checkpoint";
+  readonly version: 1;
+  readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
+}
+
+/** Saves a checkpoint as the folder `path`. @throws RunError; what was there before is untouched */
+export async function saveCheckpoint(
+  path: string,
+  training: TrainingStep,
+  state: CheckpointState,
+): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.partial`);
+  const { parameters } = training;
+  const specs = [...parameters.layout.places.values()].map((p) => p.spec);
+  try {
+    await rm(temporary, { recursive: true, force: true });
+    await mkdir(temporary, { recursive: true });
+    const model = await writeSafetensors(
+      join(temporary, CHECKPOINT_FILES.model),
+      specs.map((s) => entry(s, s.name, () => parameters.read(s.name))),
+    );
+    const moments = specs.flatMap((s) => [
+      entry(s, `${s.name}.first`, async () => (await parameters.readMoments(s.name)).first),
+      entry(s, `${s.name}.second`, async () => (await parameters.readMoments(s.name)).second),
+    ]);
+    const optimizer = await writeSafetensors(join(temporary, CHECKPOINT_FILES.optimizer), moments);
+    const file: StateFile = {
+      format: "slm-forge checkpoint",
+      version: 1,
+      ...state,
+      files: { [CHECKPOINT_FILES.model]: model, [CHECKPOINT_FILES.optimizer]: optimizer },
+    };
+    writeFileAtomically(join(temporary, CHECKPOINT_FILES.state), `${JSON.stringify(file, null, 2)}\n`);
+    syncFolder(temporary);
+    await rm(path, { recursive: true, force: true });
+    await rename(temporary, path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    if (error instanceof RunError || !(error instanceof Error && "code" in error)) throw error;
+    throw fileFailure(path, "written", error);
+  }
+}
+
+function entry({ shape }: ParameterSpec, name: string, data: () => Promise<Float32Array>) {
+  return { name, dtype: "F32" as const, shape, data };
+}
+
+/** Deletes a checkpoint: out of sight first, so that nobody opens one half deleted. */
+export async function removeCheckpoint(path: string): Promise<void> {
+  const aside = join(dirname(path), `.${basename(path)}.partial`);
+  await rm(aside, { recursive: true, force: true });
+  await rename(path, aside);
+  await rm(aside, { recursive: true, force: true });
+}
+
+/** Removes what a killed process left half-written. */
+export async function removePartialCheckpoints(folder: string): Promise<void> {
+  if (!existsSync(folder)) return;
+  for (const name of await readdir(folder)) {
+    if (/^\.step-\d+\.partial$/.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** The state of a checkpoint, after comparing every file with its checksum. @throws RunError naming the damaged file */
+export async function verifyCheckpoint(path: string): Promise<CheckpointState> {
+  const state = readState(path);
+  for (const [name, expected] of Object.entries(state.files)) {
+    const file = join(path, name);
+    const found = await digest(file).catch((error) => {
+      throw fileFailure(file, "read", error);
+    });
+    if (found !== expected.sha256) {
+      throw new RunError(
+        file,
+        "is truncated or altered: its checksum differs",
+        "An earlier checkpoint of the run can be used",
+      );
+    }
+  }
+  return state;
+}
+
+/** The state of a checkpoint, unverified: for listings, and for reading only the weights. @throws RunError */
+export function readState(path: string): StateFile {
+  const file = join(path, CHECKPOINT_FILES.state);
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw fileFailure(file, "read", error);
+  }
+  try {
+    const state = JSON.parse(text) as StateFile;
+    if (
+      state.format === "slm-forge checkpoint" &&
+      state.version === 1 &&
+      typeof state.step === "number" &&
+      typeof state.files === "object"
+    )
+      return state;
+  } catch {
+    /* reported below with everything else that is no checkpoint */
+  }
+  throw new RunError(
+    file,
+    "is no checkpoint's state, or damaged",
+    "An earlier checkpoint of the run can be used",
+  );
+}
+
+function digest(file: string): Promise<string> {
+  return new Promise((done, fail) => {
+    const hash = createHash("sha256");
+    createReadStream(file)
+      .on("data", (bytes) => hash.update(bytes))
+      .on("error", fail)
+      .on("end", () => done(hash.digest("hex")));
+  });
+}
+
+/** Loads weights, moments and the optimiser's scalars. */
+export async function loadCheckpoint(
+  path: string,
+  training: TrainingStep,
+  state: CheckpointState,
+): Promise<void> {
+  await loadWeights(join(path, CHECKPOINT_FILES.model), training.parameters);
+  const optimizer = await SafetensorsFile.open(join(path, CHECKPOINT_FILES.optimizer));
+  try {
+    for (const name of training.parameters.layout.places.keys()) {
+      training.parameters.writeMoments(
+        name,
+        await optimizer.read(`${name}.first`),
+        await optimizer.read(`${name}.second`),
+      );
+    }
+  } finally {
+    await optimizer.close();
+  }
+  training.writeState(Float32Array.from(state.optimizer));
+}
+
+/** Loads every parameter of a store from a safetensors file of the same names. @throws FormatError, GpuError */
+export async function loadWeights(file: string, parameters: ParameterStore): Promise<void> {
+  const model = await SafetensorsFile.open(file);
+  try {
+    for (const name of parameters.layout.places.keys()) parameters.write(name, await model.read(name));
+  } finally {
+    await model.close();
+  }
+}

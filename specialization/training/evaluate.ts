@@ -1,0 +1,166 @@
+/** Loss, perplexity and bits per byte of documents: each on its own, in non-overlapping windows of one context. */
+import { Executable, type Gpu, Graph, type ParameterStore } from "../../engine/index.js";
+import type { Architecture } from "../models/architecture.js";
+import { languageModel } from "../models/transformer.js";
+import type { TokenDocument, Tokenizer, TokenShards } from "../tokenizer/index.js";
+
+/** Sum of losses over a piece of text. */
+export interface TextLoss {
+  /** Nats over all predicted tokens. */
+  readonly nats: number;
+  /** Tokens predicted: the text's own, and the end of text where it was predicted too. */
+  readonly tokens: number;
+}
+
+export interface SetLoss extends TextLoss {
+  readonly documents: number;
+  /** UTF-8 bytes of the text. */
+  readonly bytes: number;
+  /** Nats per token. */
+  readonly loss: number;
+  readonly perplexity: number;
+  readonly bitsPerByte: number;
+}
+
+export interface DocumentLoss extends TextLoss {
+  readonly shard: string;
+  readonly offset: number;
+  readonly source?: string;
+  readonly bytes: number;
+}
+
+interface Window {
+  readonly tokens: ArrayLike<number>;
+  readonly targets: ArrayLike<number>;
+  /** Targets before this one are context only. */
+  readonly from: number;
+  readonly owner: number;
+}
+
+export class Evaluator {
+  private constructor(
+    readonly executable: Executable,
+    readonly batch: number,
+    readonly context: number,
+  ) {}
+
+  /** A forward plan over the parameters of `store`. */
+  static async create(
+    gpu: Gpu,
+    architecture: Architecture,
+    parameters: ParameterStore,
+    options: { batch: number; dtype: "f32" | "f16" },
+  ): Promise<Evaluator> {
+    const graph = new Graph();
+    const { losses } = languageModel(graph, architecture, { ...options, tokens: architecture.context });
+    const executable = await Executable.create(
+      gpu,
+      graph,
+      { results: { losses } },
+      { label: "evaluation", parameters },
+    );
+    return new Evaluator(executable, options.batch, architecture.context);
+  }
+
+  /**
+   * Losses of sequences: token i + 1 is predicted from tokens 0 … i of its window. `from` is the first target that
+   * counts (1 predicts all but the first token).
+   */
+  async sequences(sequences: Iterable<{ tokens: ArrayLike<number>; from: number }>): Promise<TextLoss[]> {
+    const totals: { nats: number; tokens: number }[] = [];
+    let waiting: Window[] = [];
+    const flush = async () => {
+      if (waiting.length > 0) await this.#run(waiting, totals);
+      waiting = [];
+    };
+    for (const { tokens, from } of sequences) {
+      const owner = totals.push({ nats: 0, tokens: 0 }) - 1;
+      for (let start = 0; start < tokens.length - 1; start += this.context) {
+        const end = Math.min(start + this.context, tokens.length - 1);
+        if (end < from) continue;
+        const part = Array.prototype.slice.call(tokens, start, end + 1) as number[];
+        waiting.push({ tokens: part.slice(0, -1), targets: part.slice(1), from: from - start - 1, owner });
+        if (waiting.length === this.batch) await flush();
+      }
+    }
+    await flush();
+    return totals;
+  }
+
+  async #run(windows: readonly Window[], totals: { nats: number; tokens: number }[]): Promise<void> {
+    const { context, batch } = this;
+    const tokens = new Uint32Array(batch * context);
+    const targets = new Uint32Array(batch * context);
+    for (const [row, window] of windows.entries()) {
+      tokens.set(window.tokens, row * context);
+      targets.set(window.targets, row * context);
+    }
+    this.executable.write("tokens", tokens);
+    this.executable.write("targets", targets);
+    this.executable.write("weights", new Float32Array(batch * context));
+    this.executable.run();
+    const losses = await this.executable.read("losses");
+    for (const [row, window] of windows.entries()) {
+      const total = totals[window.owner];
+      for (let i = Math.max(0, window.from); i < window.targets.length; i++) {
+        total.nats += losses[row * context + i];
+        total.tokens++;
+      }
+    }
+  }
+
+  /**
+   * Loss of a set of token shards, of at most `maximumTokens` tokens spread evenly over its documents.
+   * `onDocument` is told of every document.
+   */
+  async shards(
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    maximumTokens = Number.POSITIVE_INFINITY,
+    onDocument?: (document: DocumentLoss) => void,
+  ): Promise<SetLoss> {
+    const chosen = evenly(shards, maximumTokens);
+    const total = { nats: 0, tokens: 0, documents: 0, bytes: 0 };
+    /* some documents at a time, so that memory does not grow with the set */
+    for (let first = 0; first < chosen.length; first += 256) {
+      const documents = chosen.slice(first, first + 256);
+      const texts = documents.map((d) => shards.readTokens(d.start, d.length));
+      /* a document is predicted from the end of text that came before it */
+      const losses = await this.sequences(
+        texts.map((t) => ({ tokens: [tokenizer.endOfText, ...t], from: 1 })),
+      );
+      for (const [i, { nats, tokens }] of losses.entries()) {
+        const bytes = Buffer.byteLength(tokenizer.decode(texts[i]));
+        const { shard, offset, source } = documents[i];
+        onDocument?.({ shard, offset, source, nats, tokens, bytes });
+        total.nats += nats;
+        total.tokens += tokens;
+        total.bytes += bytes;
+        total.documents++;
+      }
+    }
+    return summarize(total);
+  }
+
+  dispose(): void {
+    this.executable.dispose();
+  }
+}
+
+export function summarize(total: {
+  nats: number;
+  tokens: number;
+  documents: number;
+  bytes: number;
+}): SetLoss {
+  const loss = total.nats / total.tokens;
+  return { ...total, loss, perplexity: Math.exp(loss), bitsPerByte: total.nats / Math.LN2 / total.bytes };
+}
+
+/** Documents at even distances, as many as hold `maximumTokens`: the same ones every time. */
+function evenly(shards: TokenShards, maximumTokens: number): TokenDocument[] {
+  const stride = Math.max(1, Math.ceil(shards.tokenCount / maximumTokens));
+  const chosen: TokenDocument[] = [];
+  for (let i = 0; i < shards.documentCount; i += stride) chosen.push(shards.document(i));
+  return chosen;
+}
