@@ -1,0 +1,155 @@
+/**
+ * How far a histogram of n documents over k clusters can be trusted: credible intervals and expected error from the
+ * Dirichlet posterior, the bootstrap, and the distance between random halves (PAPER.md §7, needs 3 and 4).
+ */
+import { Random } from "../../engine/random.js";
+import { AliasTable } from "./alias-table.js";
+import { type ClusterVector, normalize, totalOf, totalVariation } from "./histogram-statistics.js";
+import { betaMeanDeviation, betaQuantile } from "./special-functions.js";
+
+/** Bounds of one cluster's probability. */
+export interface CredibleInterval {
+  readonly cluster: number;
+  readonly mean: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * Credible intervals of the most probable clusters: p_c | counts ~ Beta(n_c + α g_c, the rest).
+ *
+ * @param strength α, pseudo-documents of the generic histogram (`SmoothedHistogram.strength`)
+ * @param options level of the intervals (default 0.95), and of how many clusters (default 10)
+ */
+export function credibleIntervals(
+  counts: ClusterVector,
+  generic: ClusterVector,
+  strength: number,
+  { level = 0.95, clusters = 10 }: { level?: number; clusters?: number } = {},
+): CredibleInterval[] {
+  const posterior = posteriorShapes(counts, generic, strength);
+  return Array.from(posterior.shapes.keys())
+    .sort((a, b) => posterior.shapes[b] - posterior.shapes[a] || a - b)
+    .slice(0, clusters)
+    .map((cluster) => {
+      const a = posterior.shapes[cluster];
+      const b = posterior.total - a;
+      if (b <= 0) return { cluster, mean: 1, low: 1, high: 1 };
+      return {
+        cluster,
+        mean: a / posterior.total,
+        low: betaQuantile((1 - level) / 2, a, b),
+        high: betaQuantile((1 + level) / 2, a, b),
+      };
+    });
+}
+
+/**
+ * Expected total variation between the smoothed histogram and the domain's true one, under the Dirichlet posterior:
+ * the share of training documents drawn from the wrong clusters because the domain set is small. Exact.
+ */
+export function expectedError(counts: ClusterVector, generic: ClusterVector, strength: number): number {
+  const { shapes, total } = posteriorShapes(counts, generic, strength);
+  let sum = 0;
+  for (const a of shapes) if (a > 0 && a < total) sum += betaMeanDeviation(a, total - a);
+  return sum / 2;
+}
+
+function posteriorShapes(counts: ClusterVector, generic: ClusterVector, strength: number) {
+  normalize(counts, "domain's histogram");
+  /* An infinite strength says that the counts look generic; then as many pseudo-documents bound what is known. */
+  const alpha = Math.min(strength, 1e9);
+  const shapes = Float64Array.from(counts, (count, c) => count + alpha * generic[c]);
+  return { shapes, total: totalOf(shapes) };
+}
+
+/** Distances of resampled histograms from the observed one. */
+export interface Noise {
+  /** Mean total variation. */
+  readonly mean: number;
+  /** The distance that 95 % of the replicates stay under. */
+  readonly high: number;
+  readonly replicates: number;
+}
+
+/** Most draws spent on a noise estimate: large sets need fewer replicates, their noise varies little. */
+const MOST_DRAWS = 5_000_000;
+
+/** Bootstrap: total variation between the histogram and those of as many documents drawn from it with replacement. */
+export function bootstrapNoise(
+  counts: ClusterVector,
+  { replicates = 200, seed = 0 }: { replicates?: number; seed?: number } = {},
+): Noise {
+  const observed = normalize(counts, "domain's histogram");
+  const n = totalOf(counts);
+  const random = new Random(seed);
+  const table = new AliasTable(observed);
+  const repeats = Math.min(replicates, Math.max(10, Math.floor(MOST_DRAWS / n)));
+  const draw = new Float64Array(observed.length);
+  const distances = Array.from({ length: repeats }, () => {
+    draw.fill(0);
+    for (let i = 0; i < n; i++) draw[table.draw(random)] += 1 / n;
+    return totalVariation(draw, observed);
+  });
+  return summarize(distances);
+}
+
+/** Total variation between the histograms of two random halves of the documents; 1 of an odd number is left out. */
+export function splitHalfDistance(
+  counts: ClusterVector,
+  { replicates = 50, seed = 0 }: { replicates?: number; seed?: number } = {},
+): Noise | undefined {
+  const n = totalOf(counts);
+  const half = Math.floor(n / 2);
+  if (half === 0) return undefined;
+  const documents = new Uint32Array(n);
+  let next = 0;
+  for (let c = 0; c < counts.length; c++) {
+    documents.fill(c, next, next + counts[c]);
+    next += counts[c];
+  }
+  const random = new Random(seed, 1);
+  const repeats = Math.min(replicates, Math.max(10, Math.floor(MOST_DRAWS / n)));
+  const left = new Float64Array(counts.length);
+  const right = new Float64Array(counts.length);
+  const distances = Array.from({ length: repeats }, () => {
+    left.fill(0);
+    right.fill(0);
+    for (let i = 0; i < 2 * half; i++) {
+      const j = i + random.integer(n - i);
+      [documents[i], documents[j]] = [documents[j], documents[i]];
+      (i < half ? left : right)[documents[i]] += 1 / half;
+    }
+    return totalVariation(left, right);
+  });
+  return summarize(distances);
+}
+
+function summarize(distances: number[]): Noise {
+  distances.sort((a, b) => a - b);
+  return {
+    mean: distances.reduce((sum, d) => sum + d, 0) / distances.length,
+    high: distances[Math.min(distances.length - 1, Math.ceil(0.95 * distances.length) - 1)],
+    replicates: distances.length,
+  };
+}
+
+export type TrustLevel = "hint" | "rough" | "good" | "precise";
+
+/** What an expected error means to a person who has to decide how to train. */
+export function describeTrust(documents: number, error: number): { level: TrustLevel; text: string } {
+  const share = `${(100 * error).toFixed(error < 0.1 ? 1 : 0)} %`;
+  const from = `From ${documents} ${documents === 1 ? "document" : "documents"}, about ${share} of the draws go to the wrong clusters`;
+  if (error < 0.05) return { level: "precise", text: `${from}: the histogram is as good as exact.` };
+  if (error < 0.15) return { level: "good", text: `${from}: good enough to resample by.` };
+  if (error < 0.35) {
+    return {
+      level: "rough",
+      text: `${from}: usable with smoothing; fewer clusters or more domain text would sharpen it.`,
+    };
+  }
+  return {
+    level: "hint",
+    text: `${from}: only a hint of where the domain lies; smooth, use few clusters, and do not read much into single clusters.`,
+  };
+}

@@ -1,0 +1,237 @@
+// What is said of a domain's histogram: intervals that cover, noise that shrinks, the right k, leakage, repetition.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Random } from "../../../engine/random.js";
+import { AliasTable } from "../../../specialization/sampling/alias-table.js";
+import {
+  allocateDraws,
+  bootstrapNoise,
+  type ClusterSizes,
+  credibleIntervals,
+  describeDiagnosis,
+  describeTrust,
+  diagnoseDomain,
+  expectedError,
+  forecastRepetitions,
+  measureLeakage,
+  normalize,
+  recommendClusterCount,
+  scoreCandidate,
+  smoothHistogram,
+  splitHalfDistance,
+  totalVariation,
+} from "../../../specialization/sampling/index.js";
+
+function draw(p: ArrayLike<number>, n: number, random: Random): number[] {
+  const table = new AliasTable(p);
+  return Array.from({ length: n }, () => table.draw(random));
+}
+
+function countsOf(assignments: readonly number[], k: number): Float64Array {
+  const counts = new Float64Array(k);
+  for (const c of assignments) counts[c] += 1;
+  return counts;
+}
+
+test("95 % intervals hold the truth about 95 times in 100", () => {
+  const random = new Random(12);
+  const truth = normalize([30, 25, 15, 10, 8, 6, 4, 2]);
+  const generic = new Float64Array(8).fill(1 / 8);
+  let [held, all] = [0, 0];
+  for (let round = 0; round < 400; round++) {
+    const counts = countsOf(draw(truth, 120, random), 8);
+    for (const { cluster, low, high, mean } of credibleIntervals(counts, generic, 2)) {
+      assert.ok(low <= mean && mean <= high);
+      all += 1;
+      if (low <= truth[cluster] && truth[cluster] <= high) held += 1;
+    }
+  }
+  assert.ok(held / all > 0.92 && held / all < 0.98, `${held} of ${all}`);
+});
+
+test("the expected error is what simulation finds, and falls with the size of the set", () => {
+  const random = new Random(13);
+  const generic = normalize(Array.from({ length: 64 }, () => 0.2 + random.uniform()));
+  const truth = normalize(generic.map((p, c) => p * (c % 8 === 0 ? 30 : 1)));
+  let last = 1;
+  for (const n of [10, 100, 1000, 10_000]) {
+    let [predicted, actual] = [0, 0];
+    for (let round = 0; round < 20; round++) {
+      const counts = countsOf(draw(truth, n, random), 64);
+      const { histogram, strength } = smoothHistogram(counts, generic, { kind: "dirichlet" });
+      predicted += expectedError(counts, generic, strength) / 20;
+      actual += totalVariation(histogram, truth) / 20;
+    }
+    assert.ok(
+      predicted > 0.5 * actual && predicted < 2 * actual,
+      `n = ${n}: predicted ${predicted}, actual ${actual}`,
+    );
+    assert.ok(predicted < last);
+    last = predicted;
+  }
+});
+
+test("bootstrap and split-half noise grow with k and shrink with n", () => {
+  const noise = (k: number, n: number) => bootstrapNoise(new Float64Array(k).fill(n / k)).mean;
+  assert.ok(noise(4, 256) < noise(16, 256) && noise(16, 256) < noise(256, 256));
+  assert.ok(noise(64, 6400) < noise(64, 640));
+  /* Binomial with p = ½: E|X/n − ½| → √(1 / 2πn). */
+  const exact = Math.sqrt(1 / (2 * Math.PI * 10_000));
+  assert.ok(Math.abs(noise(2, 10_000) / exact - 1) < 0.2);
+  const half = (counts: number[]) => splitHalfDistance(counts)?.mean as number;
+  assert.ok(half([500, 500]) < half([50, 50]));
+  assert.equal(half([7, 0]), 0);
+  assert.equal(splitHalfDistance([1, 0]), undefined);
+});
+
+test("the words follow the error", () => {
+  const levels = [0.01, 0.1, 0.2, 0.5].map((error) => describeTrust(40, error).level);
+  assert.deepEqual(levels, ["precise", "good", "rough", "hint"]);
+  assert.match(
+    describeTrust(1, 0.6).text,
+    /^From 1 document, about 60 % of the draws go to the wrong clusters: only a hint/,
+  );
+});
+
+test("k: finer clusters win only where the domain has structure and documents enough to show it", () => {
+  const random = new Random(14);
+  /* 256 fine clusters in 16 groups of 16; the domain prefers two groups, and in them every fourth fine cluster. */
+  const fine = new Array(256).fill(100);
+  const weight = (c: number) => (c < 32 ? (c % 4 === 0 ? 40 : 4) : 0.2);
+  const truth = normalize(fine.map((_, c) => weight(c)));
+  const candidates = (n: number) => {
+    const assignments = draw(truth, n, random);
+    return [1, 16, 256].map((k) => ({
+      generic: new Array(k).fill(25_600 / k),
+      assignments: assignments.map((c) => Math.floor((c * k) / 256)),
+    }));
+  };
+  const many = recommendClusterCount(candidates(4000));
+  assert.equal(many.clusters, 256);
+  assert.match(many.reason, /explains held-out domain documents best.*largest tried/);
+  const few = recommendClusterCount(candidates(12));
+  assert.equal(few.clusters, 16);
+  assert.deepEqual(
+    few.scores.map((s) => s.clusters),
+    [1, 16, 256],
+  );
+  const one = many.scores[0];
+  assert.ok(Math.abs(one.gain) < 1e-12, "one cluster tells nothing");
+  /* Many documents: the gain is the divergence of the truth from the generic set. */
+  const divergence = truth.reduce((sum, p) => sum + p * Math.log(p * 256), 0);
+  assert.ok(Math.abs(many.scores[2].gain - divergence) < 4 * many.scores[2].standardError);
+});
+
+test("k: windows of one book are left out together, so that a book cannot vouch for itself", () => {
+  const generic = new Array(100).fill(10);
+  /* Ten books, each wholly in a cluster of its own: nothing that holds for the next book. */
+  const assignments = Array.from({ length: 200 }, (_, i) => 3 * Math.floor(i / 20));
+  const sources = assignments.map((c) => c / 3);
+  const naive = scoreCandidate({ generic, assignments });
+  const sound = scoreCandidate({ generic, assignments, sources });
+  assert.ok(naive.gain > 1.5);
+  assert.ok(sound.gain < 0);
+  const none = recommendClusterCount([{ generic, assignments, sources }]);
+  assert.match(none.reason, /No clustering tells held-out domain documents from generic ones/);
+});
+
+test("k: refusals", () => {
+  assert.throws(() => recommendClusterCount([]), /no clustering/);
+  assert.throws(
+    () => scoreCandidate({ generic: [1, 1], assignments: [2] }),
+    /document 0 is assigned to cluster 2/,
+  );
+  assert.throws(() => scoreCandidate({ generic: [1, 1], assignments: [] }), /is empty/);
+});
+
+const words = (seed: number, count: number) => {
+  const random = new Random(seed);
+  return Array.from({ length: count }, () => `w${random.integer(3000)}`).join(" ");
+};
+
+test("leakage: exact and near copies of domain text in the generic set are found, by number", async () => {
+  const domain = [words(1, 200), words(2, 200), words(2, 200)];
+  const generic = Array.from({ length: 40 }, (_, i) => words(100 + i, 200));
+  generic[7] = domain[0];
+  const edited = domain[1].split(" ");
+  edited[100] = "changed";
+  generic[31] = edited.join(" ");
+  generic[33] = generic[32];
+  for (const chunkDocuments of [200_000, 5]) {
+    const found = await measureLeakage(domain, generic, { chunkDocuments });
+    assert.deepEqual(found, {
+      domainDocuments: 3,
+      domainRepeats: 1,
+      genericDocuments: 40,
+      exact: 1,
+      near: 1,
+      leaked: [7, 31],
+    });
+  }
+});
+
+test("leakage: memory stays within the limit, and a limit too small for the domain is an error", async () => {
+  const domain = Array.from({ length: 20 }, (_, i) => words(i, 50));
+  const generic = Array.from({ length: 1200 }, (_, i) => words(i === 1111 ? 5 : 1000 + i, 50));
+  const found = await measureLeakage(domain, generic, { maxBytes: 400_000 });
+  assert.deepEqual(found.leaked, [1111]);
+  const many = Array.from({ length: 1200 }, (_, i) => words(i, 50));
+  await assert.rejects(
+    measureLeakage(many, generic, { maxBytes: 400_000 }),
+    /duplicate index needs \d+ bytes, more than its limit of 400000/,
+  );
+});
+
+const SIZES: ClusterSizes = { documents: [100, 100, 100, 0], tokens: [1000, 1000, 1000, 0] };
+
+test("repetition: forecasts in closed form", () => {
+  const target = [0.5, 0.5, 0, 0];
+  const once = forecastRepetitions(allocateDraws(target, SIZES, { budgetTokens: 1000 }), SIZES, 1000);
+  assert.deepEqual(once, {
+    budgetTokens: 1000,
+    mean: 1,
+    max: 0.5,
+    scarceShare: 0,
+    distinctFraction: 100 / 300,
+    effectiveFraction: 200 / 300,
+    effectiveTokens: 1000,
+  });
+  const often = forecastRepetitions(allocateDraws(target, SIZES, { budgetTokens: 20_000 }), SIZES, 20_000);
+  assert.deepEqual([often.mean, often.max, often.scarceShare], [10, 10, 1]);
+  assert.ok(Math.abs(often.effectiveTokens - 2000 * (1 + 15 * (1 - Math.exp(-9 / 15)))) < 1e-6);
+});
+
+test("a diagnosis puts the findings together, in figures and in words", () => {
+  const d = diagnoseDomain({ name: "law", counts: [80, 10, 0, 10] }, SIZES, {
+    budget: { budgetTokens: 8000, maxRepetitions: 4 },
+  });
+  assert.deepEqual(d.top, { cluster: 0, share: 0.8 });
+  assert.equal(d.uncovered, 0.1);
+  assert.equal(d.scarce, 0.8);
+  assert.ok(Math.abs((d.repetitions?.plain.max as number) - (8000 * (8 / 9)) / 1000) < 1e-9);
+  assert.ok((d.repetitions?.chosen.max as number) <= 4 + 1e-12);
+  assert.ok(d.smoothing.lambda > 0 && d.smoothing.lambda < 0.2);
+  const text = describeDiagnosis(d).join("\n");
+  assert.match(text, /law: 100 documents over 4 clusters/);
+  assert.match(text, /10 % of the domain lie in clusters without any generic document/);
+  assert.match(text, /80 % of the domain lie where the generic set is scarce/);
+});
+
+test("from one document to many: a diagnosis always comes, and trust rises", () => {
+  const random = new Random(15);
+  const generic = normalize(Array.from({ length: 128 }, () => random.uniform()));
+  const sizes = {
+    documents: generic.map((p) => Math.ceil(1e5 * p)),
+    tokens: generic.map((p) => Math.ceil(1e8 * p)),
+  };
+  const truth = normalize(generic.map((p) => p * random.uniform() ** 6));
+  let last = 1;
+  for (const n of [1, 30, 1000, 60_000]) {
+    const d = diagnoseDomain({ counts: countsOf(draw(truth, n, random), 128) }, sizes);
+    assert.ok(d.expectedError < last, `${n} documents: ${d.expectedError}`);
+    last = d.expectedError;
+    assert.equal(d.splitHalf === undefined, n === 1);
+    if (n === 1) assert.equal(d.trust.level, "hint");
+    if (n === 60_000) assert.equal(d.trust.level, "precise");
+  }
+});
