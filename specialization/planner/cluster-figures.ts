@@ -1,0 +1,142 @@
+/**
+ * The file that tells a plan about clusters and domains: sizes of the generic set's clusters, and each domain's
+ * documents by cluster. Clustering writes it; it is small and plain enough to be written by hand.
+ */
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import {
+  type ClusterCountAdvice,
+  type ClusterSizes,
+  type DiagnosisOptions,
+  type DomainDiagnosis,
+  diagnoseDomain,
+  recommendClusterCount,
+} from "../sampling/index.js";
+import { PlanError } from "./errors.js";
+import type { DomainFinding } from "./recommendation.js";
+
+const count = z.number().int().min(0);
+
+const domain = z.strictObject({
+  name: z.string().min(1).describe("Name of the domain, the same in every file."),
+  counts: z.array(count).describe("Documents (windows) of the domain in each cluster."),
+  sources: z
+    .array(z.array(count))
+    .optional()
+    .describe(
+      "For each source (book, thread, file) the clusters of its windows; makes the advice on k sounder.",
+    ),
+});
+
+const schema = z.strictObject({
+  generic: z.strictObject({
+    documents: z.array(count).min(1).describe("Documents (windows) of the generic set in each cluster."),
+    tokens: z.array(count).min(1).describe("Tokens of the generic set in each cluster."),
+  }),
+  domains: z.array(domain).min(1),
+});
+
+/** One clustering: its k is the length of the arrays. */
+export interface ClusterFigures {
+  readonly generic: ClusterSizes & {
+    readonly documents: readonly number[];
+    readonly tokens: readonly number[];
+  };
+  readonly domains: readonly {
+    readonly name: string;
+    readonly counts: readonly number[];
+    readonly sources?: readonly (readonly number[])[];
+  }[];
+}
+
+/** Reads such a file. Throws PlanError naming the file, the key and what is expected. */
+export function readClusterFigures(path: string): ClusterFigures {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new PlanError(
+      `${path} cannot be read: ${(error as Error).message}`,
+      "Give a JSON file of cluster figures",
+    );
+  }
+  const result = schema.safeParse(json);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    throw new PlanError(
+      `${path}, ${issue.path.join(".") || "the whole"}: ${issue.message}`,
+      'Cluster figures look like {"generic": {"documents": […], "tokens": […]}, "domains": [{"name": "…", "counts": […]}]}',
+    );
+  }
+  const figures = result.data;
+  const k = figures.generic.documents.length;
+  const lengths = [
+    ["generic.tokens", figures.generic.tokens.length] as const,
+    ...figures.domains.map((d, i) => [`domains.${i}.counts`, d.counts.length] as const),
+  ];
+  for (const [key, length] of lengths) {
+    if (length === k) continue;
+    throw new PlanError(
+      `${path}, ${key} has ${length} entries, generic.documents ${k}`,
+      "Give one entry for each cluster everywhere",
+    );
+  }
+  return figures;
+}
+
+/** Everything known about the domains from clusterings at one or several k. */
+export interface DomainReport {
+  readonly name: string;
+  /** Over the clustering with the advised k. */
+  readonly diagnosis: DomainDiagnosis;
+  /** Bootstrap noise of the histogram (mean total variation) at every k given. */
+  readonly noise: readonly { readonly clusters: number; readonly mean: number }[];
+  readonly advice: ClusterCountAdvice;
+}
+
+/** Examines every domain of the files, which describe the same domains over different clusterings. */
+export function reportDomains(
+  clusterings: readonly ClusterFigures[],
+  options: DiagnosisOptions,
+): readonly DomainReport[] {
+  const sorted = [...clusterings].sort((a, b) => a.generic.documents.length - b.generic.documents.length);
+  return sorted[0].domains.map(({ name }) => {
+    const views = sorted.map(({ generic, domains }) => {
+      const found = domains.find((d) => d.name === name);
+      if (found) return { generic, domain: found };
+      throw new PlanError(
+        `the clustering with k = ${generic.documents.length} lacks the domain "${name}"`,
+        "Give files that describe the same domains",
+      );
+    });
+    const advice = recommendClusterCount(
+      views.map((view) => ({ generic: view.generic.documents, ...windowsOf(view.domain) })),
+    );
+    const diagnoses = views.map((view) => diagnoseDomain(view.domain, view.generic, options));
+    const diagnosis = diagnoses.find((d) => d.clusters === advice.clusters) as DomainDiagnosis;
+    const noise = diagnoses.map(({ clusters, bootstrap }) => ({ clusters, mean: bootstrap.mean }));
+    return { name, diagnosis, noise, advice };
+  });
+}
+
+/** The domain's windows one by one; without sources each stands for itself. */
+function windowsOf(domain: ClusterFigures["domains"][number]): { assignments: number[]; sources?: number[] } {
+  if (domain.sources === undefined) {
+    return { assignments: domain.counts.flatMap((n, cluster) => new Array<number>(n).fill(cluster)) };
+  }
+  return {
+    assignments: domain.sources.flat(),
+    sources: domain.sources.flatMap((windows, source) => windows.map(() => source)),
+  };
+}
+
+/** What a recommendation needs to know of a domain. */
+export function findingOf({ name, diagnosis }: DomainReport): DomainFinding {
+  return {
+    name,
+    effectiveClusters: diagnosis.effectiveClusters,
+    genericEffectiveClusters: diagnosis.genericEffectiveClusters,
+    expectedError: diagnosis.expectedError,
+    ...(diagnosis.repetitions && { meanRepetitions: diagnosis.repetitions.chosen.mean }),
+  };
+}
