@@ -1,0 +1,240 @@
+/** `slm plan`: what each method would cost for N domains, where they break even, and which one to take. */
+import { type Command, InvalidArgumentError } from "commander";
+import { PRESETS, type PresetName, parameterCount } from "../../specialization/models/architecture.js";
+import {
+  type DomainReport,
+  findingOf,
+  fineTuningTokens,
+  formatQuantity,
+  type MethodPlan,
+  makePlan,
+  networksOf,
+  type Plan,
+  type PlanRequest,
+  paperRequest,
+  parseAmount,
+  parseBudget,
+  pretrainingInPaperProportions,
+  readClusterFigures,
+  reportDomains,
+  TOKENS_PER_PARAMETER,
+} from "../../specialization/planner/index.js";
+import { describeDiagnosis, type SmoothingRule } from "../../specialization/sampling/index.js";
+import { type Column, formatTable } from "../table.js";
+
+interface PlanOptions {
+  readonly budget?: string;
+  readonly domains: string;
+  readonly domainTokens: string;
+  readonly small: PresetName;
+  readonly large: PresetName;
+  readonly pretrainTokens?: string;
+  readonly genericTokens?: string;
+  readonly rate?: string;
+  readonly maxParameters?: string;
+  readonly memory?: string;
+  readonly experts: string;
+  readonly capacity?: string;
+  readonly mixtureExperts: string;
+  readonly clusters?: readonly string[];
+  readonly smoothing: SmoothingRule;
+  readonly maxRepetitions?: string;
+  readonly paper?: boolean;
+  readonly json?: boolean;
+}
+
+export function registerPlan(program: Command): void {
+  program
+    .command("plan")
+    .description("cost of every method for N domains, break-even points, and which method to take")
+    .option(
+      "--budget <amount>",
+      "for all domains: hours (650h), FLOPs (1e21flop), or pretraining tokens (60Gtok)",
+    )
+    .option("--domains <n>", "domains to specialise for", "1")
+    .option("--domain-tokens <n>", "tokens of one domain set", "1M")
+    .option("--small <preset>", "the model that is finally used", parsePreset, "slm-126m")
+    .option("--large <preset>", "the large model to compare with", parsePreset, "llm-771m")
+    .option(
+      "--pretrain-tokens <n>",
+      `generic tokens of the plain small model (default: ${TOKENS_PER_PARAMETER} a parameter); other methods in the paper's proportions`,
+    )
+    .option("--generic-tokens <n>", "size of the generic corpus in tokens; 0 where there is none")
+    .option("--rate <FLOP/s>", "what training sustains on the machine, as measured (150T); gives hours")
+    .option("--max-parameters <n>", "most parameters that inference allows (default: the small model's)")
+    .option("--memory <bytes>", "GPU memory (80GB)")
+    .option("--experts <k>", "experts of the projected network", "32")
+    .option("--capacity <h>", "base matrices of the projected network (default: as many as experts)")
+    .option("--mixture-experts <k>", "experts of the mixture", "16")
+    .option(
+      "--clusters <files...>",
+      "cluster figures (JSON), one file for each k to compare; adds diagnostics",
+    )
+    .option(
+      "--smoothing <rule>",
+      "none, dirichlet, held-out, or a fixed weight from 0 to 1",
+      parseSmoothing,
+      {
+        kind: "dirichlet",
+      },
+    )
+    .option("--max-repetitions <r>", "most readings of a generic document when resampling")
+    .option("--paper", "the paper's machine, models and lengths, to see its tables reproduced")
+    .option("--json", "print JSON")
+    .action((options: PlanOptions) => {
+      const { request, reports } = prepare(options);
+      const plan = makePlan(request);
+      if (options.json) console.log(JSON.stringify({ ...plan, diagnostics: reports }, null, 2));
+      else print(plan, request, reports);
+    });
+}
+
+function parsePreset(value: string): PresetName {
+  if (value in PRESETS) return value as PresetName;
+  throw new InvalidArgumentError(`There are: ${Object.keys(PRESETS).join(", ")}.`);
+}
+
+function parseSmoothing(value: string): SmoothingRule {
+  if (value === "none" || value === "dirichlet" || value === "held-out") return { kind: value };
+  const lambda = value === "" ? Number.NaN : Number(value);
+  if (lambda >= 0 && lambda <= 1) return { kind: "fixed", lambda };
+  throw new InvalidArgumentError("none, dirichlet, held-out, or a number from 0 to 1.");
+}
+
+/** The planner's request, and what the cluster files say of the domains. */
+function prepare(options: PlanOptions): { request: PlanRequest; reports: readonly DomainReport[] } {
+  const domains = parseAmount(options.domains, "--domains");
+  const domainTokens = parseAmount(options.domainTokens, "--domain-tokens", ["tok", "tokens"]);
+  const base = options.paper
+    ? paperRequest(domains, domainTokens)
+    : requestFrom(options, domains, domainTokens);
+  const budget = options.budget === undefined ? undefined : parseBudget(options.budget);
+  const request: PlanRequest = {
+    ...base,
+    budget: budget && budget.kind !== "tokens" ? { kind: budget.kind, amount: budget.amount } : undefined,
+    genericTokens: optional(options.genericTokens, "--generic-tokens", ["tok", "tokens"]),
+    maxParameters: optional(options.maxParameters, "--max-parameters"),
+    memoryBytes: optional(options.memory, "--memory", ["b"]),
+  };
+  if (options.clusters === undefined) return { request, reports: [] };
+  const reports = reportDomains(options.clusters.map(readClusterFigures), {
+    smoothing: options.smoothing,
+    budget: {
+      budgetTokens: base.figures.pretraining["slm-is"],
+      maxRepetitions: optional(options.maxRepetitions, "--max-repetitions"),
+    },
+  });
+  return { request: { ...request, domainFindings: reports.map(findingOf) }, reports };
+}
+
+function requestFrom(options: PlanOptions, domains: number, domainTokens: number): PlanRequest {
+  const architecture = (name: PresetName) => ({
+    ...PRESETS[name].architecture,
+    vocabulary: PRESETS[name].vocabulary,
+  });
+  const small = architecture(options.small);
+  const experts = parseAmount(options.experts, "--experts");
+  const capacity = optional(options.capacity, "--capacity") ?? experts;
+  const rate = optional(options.rate, "--rate", ["flop", "flops", "flop/s"]);
+  return {
+    networks: networksOf({
+      small,
+      large: architecture(options.large),
+      projection: { experts, capacity, vector: experts },
+      tokensPerStep: 64 * small.context,
+    }),
+    figures: {
+      pretraining: pretrainingInPaperProportions(
+        plainTokens(options) ?? TOKENS_PER_PARAMETER * parameterCount(small),
+      ),
+      fineTuning: fineTuningTokens(domainTokens),
+    },
+    domains,
+    domainTokens,
+    ...(rate !== undefined && { speed: { kind: "rate", flopsPerSecond: rate } }),
+    mixtureExperts: parseAmount(options.mixtureExperts, "--mixture-experts"),
+  };
+}
+
+/** Length of the plain model's pretraining, where it was given: by itself or as a budget in tokens. */
+function plainTokens(options: PlanOptions): number | undefined {
+  const given = optional(options.pretrainTokens, "--pretrain-tokens", ["tok", "tokens"]);
+  if (given !== undefined || options.budget === undefined) return given;
+  const budget = parseBudget(options.budget);
+  return budget.kind === "tokens" ? budget.amount : undefined;
+}
+
+function optional(
+  text: string | undefined,
+  option: string,
+  units: readonly string[] = [],
+): number | undefined {
+  return text === undefined ? undefined : parseAmount(text, option, units);
+}
+
+function print(plan: Plan, request: PlanRequest, reports: readonly DomainReport[]): void {
+  console.log(formatTable(columns(plan), plan.methods));
+  const crossing = plan.breakEvens.filter(({ cheaperBelow, cheaperAbove }) =>
+    [cheaperBelow, cheaperAbove].every((method) => COMPARED.has(method)),
+  );
+  if (crossing.length > 0) console.log("\nBreak-even:");
+  for (const { domains, cheaperBelow, cheaperAbove } of crossing) {
+    console.log(`  ${cheaperBelow} is cheaper than ${cheaperAbove} below ${domains.toFixed(1)} domains`);
+  }
+  const { pretraining } = request.figures;
+  const lengths = Object.entries(pretraining).map(
+    ([m, tokens]) => `${m} ${formatQuantity(tokens, "tokens")}`,
+  );
+  console.log(`\nPretraining planned with: ${lengths.join(", ")}${PER_DOMAIN_NOTE}`);
+  for (const { name, diagnosis, noise, advice } of reports) {
+    console.log(`\n${describeDiagnosis(diagnosis).join("\n")}\n${advice.reason}`);
+    if (noise.length > 1) {
+      const figures = noise.map(({ clusters, mean }) => `${(100 * mean).toFixed(1)} % at k = ${clusters}`);
+      console.log(`Bootstrap noise of the histogram of ${name}: ${figures.join(", ")}.`);
+    }
+  }
+  const { method, reason, cautions } = plan.recommendation;
+  console.log(`\nTake ${method}. ${reason}`);
+  for (const caution of cautions) console.log(`  Note: ${caution}`);
+}
+
+/** Break-even points that a choice between methods hangs on; the rest is in the JSON. */
+const COMPARED = new Set(["slm", "slm-is", "slm-pn", "slm-mix", "llm"]);
+
+const PER_DOMAIN_NOTE = " (slm-is: for each domain; slm-mix: all experts together)";
+
+function columns(plan: Plan): Column<MethodPlan>[] {
+  const { unit } = plan;
+  const right = "right" as const;
+  const cost = (title: string, key: "shared" | "perDomain" | "total"): Column<MethodPlan> => ({
+    title,
+    align: right,
+    text: (m) => formatQuantity(m[key][unit] as number, unit),
+  });
+  const all: Column<MethodPlan>[] = [
+    { title: "method", text: (m) => m.method },
+    cost("shared", "shared"),
+    cost("each domain", "perDomain"),
+    cost(`total for ${plan.domains}`, "total"),
+  ];
+  if (unit === "hours") {
+    all.push({ title: "arithmetic", align: right, text: (m) => formatQuantity(m.total.flops, "flops") });
+  }
+  if (plan.methods.some((m) => m.trainable !== undefined)) {
+    all.push({
+      title: "budget covers",
+      align: right,
+      text: (m) => (m.trainable === undefined ? "–" : `${Math.floor(100 * Math.max(0, m.trainable))} %`),
+    });
+  }
+  all.push(
+    { title: "GPU memory", align: right, text: (m) => formatQuantity(m.footprint.trainingBytes, "bytes") },
+    { title: "disk", align: right, text: (m) => formatQuantity(m.footprint.diskBytes, "bytes") },
+    {
+      title: "model used",
+      align: right,
+      text: (m) => formatQuantity(m.footprint.inferenceParameters, "parameters"),
+    },
+  );
+  return all;
+}
