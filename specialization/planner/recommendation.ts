@@ -153,7 +153,7 @@ function domainCautions(method: Method, d: DomainFinding): string[] {
   }
   if (d.meanRepetitions !== undefined && d.meanRepetitions > 4) {
     cautions.push(
-      `${d.name} would read a training document ${d.meanRepetitions.toFixed(1)} times on average: set a repetition cap.`,
+      `${d.name} would read a training document ${d.meanRepetitions.toFixed(1)} times on average: set a repetition cap, or a lower one.`,
     );
   }
   return cautions;

@@ -136,8 +136,20 @@ function summarize(distances: number[]): Noise {
 
 export type TrustLevel = "hint" | "rough" | "good" | "precise";
 
+/** Below so many documents it matters whether they are independent; windows of one book are not. */
+const FEW_DOCUMENTS = 100;
+
 /** What an expected error means to a person who has to decide how to train. */
 export function describeTrust(documents: number, error: number): { level: TrustLevel; text: string } {
+  const { level, text } = trustInWords(documents, error);
+  if (documents >= FEW_DOCUMENTS || documents === 1) return { level, text };
+  return {
+    level,
+    text: `${text} This takes the documents as independent; windows cut from one text tell less.`,
+  };
+}
+
+function trustInWords(documents: number, error: number): { level: TrustLevel; text: string } {
   const share = `${(100 * error).toFixed(error < 0.1 ? 1 : 0)} %`;
   const from = `From ${documents} ${documents === 1 ? "document" : "documents"}, about ${share} of the draws go to the wrong clusters`;
   if (error < 0.05) return { level: "precise", text: `${from}: the histogram is as good as exact.` };

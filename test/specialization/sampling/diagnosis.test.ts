@@ -91,6 +91,9 @@ test("the words follow the error", () => {
     describeTrust(1, 0.6).text,
     /^From 1 document, about 60 % of the draws go to the wrong clusters: only a hint/,
   );
+  const caveat = /windows cut from one text tell less/;
+  assert.match(describeTrust(40, 0.1).text, caveat);
+  assert.doesNotMatch(describeTrust(4000, 0.1).text, caveat);
 });
 
 test("k: finer clusters win only where the domain has structure and documents enough to show it", () => {
