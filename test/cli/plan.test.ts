@@ -1,22 +1,15 @@
 // `slm plan` from the command line: the paper's plan, cluster figures at several k, and what users get wrong.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { slm } from "./slm.js";
 
-const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "slm-plan-"));
 after(() => rmSync(folder, { recursive: true }));
 
-function plan(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, "plan", ...args], {
-    encoding: "utf8",
-  });
-  return { status, stdout, stderr };
-}
+const plan = (...parameters: string[]) => slm(["plan", ...parameters]);
 
 function file(name: string, content: unknown): string {
   const path = join(folder, name);
@@ -24,30 +17,30 @@ function file(name: string, content: unknown): string {
   return path;
 }
 
-test("the paper's figures: table, break-even and recommendation", () => {
-  const { status, stdout } = plan("--paper", "--domains", "7");
-  assert.equal(status, 0);
+test("the paper's figures: table, break-even and recommendation", async () => {
+  const { code, stdout } = await plan("--paper", "--domains", "7");
+  assert.equal(code, 0);
   assert.match(stdout, /^slm-is +0 h +130 h +910 h/m);
   assert.match(stdout, /slm-is is cheaper than slm-pn below 5\.0 domains/);
   assert.match(stdout, /^Take slm-pn\. /m);
 });
 
-test("JSON: the same plan for scripts", () => {
-  const { status, stdout } = plan("--paper", "--domains", "1", "--budget", "200h", "--json");
-  assert.equal(status, 0);
+test("JSON: the same plan for scripts", async () => {
+  const { code, stdout } = await plan("--paper", "--domains", "1", "--budget", "200h", "--json");
+  assert.equal(code, 0);
   const parsed = JSON.parse(stdout);
   assert.equal(parsed.recommendation.method, "slm-is");
   assert.equal(parsed.methods.length, 8);
   assert.equal(parsed.unit, "hours");
 });
 
-test("numbers alone: FLOPs without a rate, hours with one", () => {
-  assert.match(plan("--small", "tiny", "--large", "mini").stdout, /^slm +\d+ TFLOP/m);
-  assert.match(plan("--rate", "150T", "--budget", "20h").stdout, /^slm +3\.\d+ h .* 100 %/m);
-  assert.match(plan("--budget", "60Gtok").stdout, /Pretraining planned with: slm 60\.0G tokens/);
+test("numbers alone: FLOPs without a rate, hours with one", async () => {
+  assert.match((await plan("--small", "tiny", "--large", "mini")).stdout, /^slm +\d+ TFLOP/m);
+  assert.match((await plan("--rate", "150T", "--budget", "20h")).stdout, /^slm +3\.\d+ h .* 100 %/m);
+  assert.match((await plan("--budget", "60Gtok")).stdout, /Pretraining planned with: slm 60\.0G tokens/);
 });
 
-test("cluster figures at two k: diagnostics, noise and the advised k", () => {
+test("cluster figures at two k: diagnostics, noise and the advised k", async () => {
   const coarse = file("coarse.json", {
     generic: { documents: [500, 500], tokens: [500_000, 500_000] },
     domains: [{ name: "law", counts: [90, 10] }],
@@ -62,33 +55,33 @@ test("cluster figures at two k: diagnostics, noise and the advised k", () => {
       },
     ],
   });
-  const { status, stdout, stderr } = plan("--clusters", coarse, fine, "--max-repetitions", "5000");
-  assert.equal(status, 0, stderr);
+  const { code, stdout, stderr } = await plan("--clusters", coarse, fine, "--max-repetitions", "5000");
+  assert.equal(code, 0, stderr);
   assert.match(stdout, /law: 100 documents over \d clusters/);
   assert.match(stdout, /Bootstrap noise of the histogram of law: [\d.]+ % at k = 2, [\d.]+ % at k = 4/);
-  const { diagnostics } = JSON.parse(plan("--clusters", coarse, fine, "--json").stdout);
+  const { diagnostics } = JSON.parse((await plan("--clusters", coarse, fine, "--json")).stdout);
   assert.deepEqual(
     diagnostics[0].advice.scores.map((s: { clusters: number }) => s.clusters),
     [2, 4],
   );
 });
 
-test("mistakes: one clear line that names the option or the file, and exit code 1", () => {
-  const fails = (pattern: RegExp, ...args: string[]) => {
-    const { status, stderr } = plan(...args);
-    assert.equal(status, 1);
+test("mistakes: one clear line that names the option or the file, and exit code 1", async () => {
+  const fails = async (pattern: RegExp, ...args: string[]) => {
+    const { code, stderr } = await plan(...args);
+    assert.equal(code, 1);
     assert.match(stderr, pattern);
     assert.doesNotMatch(stderr, /\n {4}at /);
   };
-  fails(/--budget is "5 euros".*650h, 2d, 90min/, "--budget", "5 euros");
-  fails(/speed is not known.*--rate/, "--budget", "5h");
-  fails(/number of domains is 0/, "--domains", "0");
-  fails(/There are: tiny, mini/, "--small", "huge");
-  fails(/none, dirichlet, held-out/, "--smoothing", "2");
-  fails(/none\.json cannot be read/, "--clusters", join(folder, "none.json"));
-  fails(/bad\.json, generic\.documents/, "--clusters", file("bad.json", { generic: {}, domains: [] }));
+  await fails(/--budget is "5 euros".*650h, 2d, 90min/, "--budget", "5 euros");
+  await fails(/speed is not known.*--rate/, "--budget", "5h");
+  await fails(/number of domains is 0/, "--domains", "0");
+  await fails(/There are: tiny, mini/, "--small", "huge");
+  await fails(/none, dirichlet, held-out/, "--smoothing", "2");
+  await fails(/none\.json cannot be read/, "--clusters", join(folder, "none.json"));
+  await fails(/bad\.json, generic\.documents/, "--clusters", file("bad.json", { generic: {}, domains: [] }));
   const short = { generic: { documents: [1, 2], tokens: [3, 4] }, domains: [{ name: "a", counts: [1] }] };
-  fails(
+  await fails(
     /short\.json, domains\.0\.counts has 1 entries, generic\.documents 2/,
     "--clusters",
     file("short.json", short),
