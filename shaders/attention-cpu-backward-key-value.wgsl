@@ -9,7 +9,7 @@
 // Dispatch: (ceil(key_tokens / WORKGROUP), kv_heads, batch)
 //
 //   Every lane of the SIMD unit owns a whole key: k, v, dK and dV in registers (loops over d have constant bounds, so the
-//   driver unrolls them); queries are uniform loads, 4 at once; no barriers, no workgroup memory:
+//   driver unrolls them). Four queries at once: the lanes load a row together, a vector each, and hand it round by shuffles:
 //
 //              queries, 4 at once                           HEAD_DIM
 //      lane 0 | 4 of S^T, 4 of dP^T            |   -->   | HEAD_DIM of dV and of dK           |
@@ -17,6 +17,8 @@
 //
 // Numerics: f32 throughout, heads and queries in order; WORKGROUP may be tuned and changes no bit.
 // Source:   Dao, "FlashAttention-2" (arXiv 2307.08691), algorithm 2; the mapping is our own, from measurements.
+
+enable subgroups;
 
 alias Real = f32;
 // Where HEAD_DIM and all strides and offsets are multiples of 4: Element = vec4<Real> and VECTOR = true, for 16-byte loads.
@@ -29,6 +31,9 @@ const CAUSAL: bool = true;
 const WORKGROUP: u32 = 8;
 
 const DIM4 = (HEAD_DIM + 3u) / 4u;
+// Subgroup size. Each lane loads every LANES-th vector of a row that all lanes need, and hands it round.
+const LANES = 8u;
+const SHARE = (DIM4 + LANES - 1u) / LANES;
 const LOG2_E = 1.4426950408889634;
 
 struct Params {
@@ -105,6 +110,11 @@ fn load_do(at: u32, d: u32) -> vec4f {
   return select(vec4f(), vec4f(x), vec4u(0u, 1u, 2u, 3u) <= vec4u(last));
 }
 
+// Vector c of the row that the lanes hold in shares.
+fn hand_round(share: array<vec4f, SHARE>, c: u32) -> vec4f {
+  return subgroupShuffle(share[c / LANES], c % LANES);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_key_value(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let key_base = workgroup.x * WORKGROUP;
@@ -142,24 +152,47 @@ fn backward_key_value(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_in
       let rows = min(query, vec4u(params.query_tokens - 1u));
       let q_at = vec4u(q_base) + rows * params.q_row_stride;
       let do_at = vec4u(do_base) + rows * params.do_row_stride;
-      let at = vec4u(row_base) + rows;
-      let query_lse = vec4f(lse[at.x], lse[at.y], lse[at.z], lse[at.w]) * LOG2_E;
-      let query_delta = vec4f(delta[at.x], delta[at.y], delta[at.z], delta[at.w]);
+      let own_row = row_base + min(query_base + lane % 4u, params.query_tokens - 1u);
+      let own_lse = lse[own_row] * LOG2_E;
+      let own_delta = delta[own_row];
+      let query_lse = vec4f(subgroupShuffle(own_lse, 0u), subgroupShuffle(own_lse, 1u),
+                            subgroupShuffle(own_lse, 2u), subgroupShuffle(own_lse, 3u));
+      let query_delta = vec4f(subgroupShuffle(own_delta, 0u), subgroupShuffle(own_delta, 1u),
+                              subgroupShuffle(own_delta, 2u), subgroupShuffle(own_delta, 3u));
+      var q0s = array<vec4f, SHARE>();
+      var q1s = array<vec4f, SHARE>();
+      var q2s = array<vec4f, SHARE>();
+      var q3s = array<vec4f, SHARE>();
+      var g0s = array<vec4f, SHARE>();
+      var g1s = array<vec4f, SHARE>();
+      var g2s = array<vec4f, SHARE>();
+      var g3s = array<vec4f, SHARE>();
+      for (var g = 0u; g < SHARE; g++) {
+        let column = min(g * LANES + lane % LANES, DIM4 - 1u) * 4u;
+        q0s[g] = load_q(q_at.x + column, column);
+        q1s[g] = load_q(q_at.y + column, column);
+        q2s[g] = load_q(q_at.z + column, column);
+        q3s[g] = load_q(q_at.w + column, column);
+        g0s[g] = load_do(do_at.x + column, column);
+        g1s[g] = load_do(do_at.y + column, column);
+        g2s[g] = load_do(do_at.z + column, column);
+        g3s[g] = load_do(do_at.w + column, column);
+      }
       var s = vec4f();
       var d_p = vec4f();
       for (var c = 0u; c < DIM4; c++) {
-        let q0 = load_q(q_at.x + c * 4u, c * 4u);
-        let q1 = load_q(q_at.y + c * 4u, c * 4u);
-        let q2 = load_q(q_at.z + c * 4u, c * 4u);
-        let q3 = load_q(q_at.w + c * 4u, c * 4u);
+        let q0 = hand_round(q0s, c);
+        let q1 = hand_round(q1s, c);
+        let q2 = hand_round(q2s, c);
+        let q3 = hand_round(q3s, c);
         s = fma(vec4f(x[c].x), vec4f(q0.x, q1.x, q2.x, q3.x), s);
         s = fma(vec4f(x[c].y), vec4f(q0.y, q1.y, q2.y, q3.y), s);
         s = fma(vec4f(x[c].z), vec4f(q0.z, q1.z, q2.z, q3.z), s);
         s = fma(vec4f(x[c].w), vec4f(q0.w, q1.w, q2.w, q3.w), s);
-        let g0 = load_do(do_at.x + c * 4u, c * 4u);
-        let g1 = load_do(do_at.y + c * 4u, c * 4u);
-        let g2 = load_do(do_at.z + c * 4u, c * 4u);
-        let g3 = load_do(do_at.w + c * 4u, c * 4u);
+        let g0 = hand_round(g0s, c);
+        let g1 = hand_round(g1s, c);
+        let g2 = hand_round(g2s, c);
+        let g3 = hand_round(g3s, c);
         d_p = fma(vec4f(y[c].x), vec4f(g0.x, g1.x, g2.x, g3.x), d_p);
         d_p = fma(vec4f(y[c].y), vec4f(g0.y, g1.y, g2.y, g3.y), d_p);
         d_p = fma(vec4f(y[c].z), vec4f(g0.z, g1.z, g2.z, g3.z), d_p);
@@ -172,14 +205,14 @@ fn backward_key_value(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_in
       let p = select(vec4f(), exp2(min(s - query_lse, vec4f(0.0))), visible);
       let d_s = p * (d_p - query_delta);
       for (var c = 0u; c < DIM4; c++) {
-        var a = fma(vec4f(p.x), load_do(do_at.x + c * 4u, c * 4u), acc_v[c]);
-        a = fma(vec4f(p.y), load_do(do_at.y + c * 4u, c * 4u), a);
-        a = fma(vec4f(p.z), load_do(do_at.z + c * 4u, c * 4u), a);
-        acc_v[c] = fma(vec4f(p.w), load_do(do_at.w + c * 4u, c * 4u), a);
-        var b = fma(vec4f(d_s.x), load_q(q_at.x + c * 4u, c * 4u), acc_k[c]);
-        b = fma(vec4f(d_s.y), load_q(q_at.y + c * 4u, c * 4u), b);
-        b = fma(vec4f(d_s.z), load_q(q_at.z + c * 4u, c * 4u), b);
-        acc_k[c] = fma(vec4f(d_s.w), load_q(q_at.w + c * 4u, c * 4u), b);
+        var a = fma(vec4f(p.x), hand_round(g0s, c), acc_v[c]);
+        a = fma(vec4f(p.y), hand_round(g1s, c), a);
+        a = fma(vec4f(p.z), hand_round(g2s, c), a);
+        acc_v[c] = fma(vec4f(p.w), hand_round(g3s, c), a);
+        var b = fma(vec4f(d_s.x), hand_round(q0s, c), acc_k[c]);
+        b = fma(vec4f(d_s.y), hand_round(q1s, c), b);
+        b = fma(vec4f(d_s.z), hand_round(q2s, c), b);
+        acc_k[c] = fma(vec4f(d_s.w), hand_round(q3s, c), b);
       }
     }
   }

@@ -17,6 +17,8 @@
 // Numerics: f32 throughout, keys in order; WORKGROUP may be tuned and changes no bit.
 // Source:   Dao, "FlashAttention-2" (arXiv 2307.08691), algorithm 2; the mapping is our own, from measurements.
 
+enable subgroups;
+
 alias Real = f32;
 // Where HEAD_DIM and all strides and offsets are multiples of 4: Element = vec4<Real> and VECTOR = true, for 16-byte loads.
 alias Element = Real;
@@ -28,6 +30,9 @@ const CAUSAL: bool = true;
 const WORKGROUP: u32 = 8;
 
 const DIM4 = (HEAD_DIM + 3u) / 4u;
+// Subgroup size. Each lane loads every LANES-th vector of a row that all lanes need, and hands it round.
+const LANES = 8u;
+const SHARE = (DIM4 + LANES - 1u) / LANES;
 const LOG2_E = 1.4426950408889634;
 
 struct Params {
@@ -101,6 +106,11 @@ fn load_do(at: u32, d: u32) -> vec4f {
   return select(vec4f(), vec4f(x), vec4u(0u, 1u, 2u, 3u) <= vec4u(last));
 }
 
+// Vector c of the row that the lanes hold in shares.
+fn hand_round(share: array<vec4f, SHARE>, c: u32) -> vec4f {
+  return subgroupShuffle(share[c / LANES], c % LANES);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn backward_query(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let query_base = workgroup.x * WORKGROUP;
@@ -137,21 +147,40 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invoca
     let key = vec4u(key_base) + vec4u(0u, 1u, 2u, 3u);
     let k_at = vec4u(k_base) + min(key, vec4u(params.key_tokens - 1u)) * params.k_row_stride;
     let v_at = vec4u(v_base) + min(key, vec4u(params.key_tokens - 1u)) * params.v_row_stride;
+    var k0s = array<vec4f, SHARE>();
+    var k1s = array<vec4f, SHARE>();
+    var k2s = array<vec4f, SHARE>();
+    var k3s = array<vec4f, SHARE>();
+    var v0s = array<vec4f, SHARE>();
+    var v1s = array<vec4f, SHARE>();
+    var v2s = array<vec4f, SHARE>();
+    var v3s = array<vec4f, SHARE>();
+    for (var g = 0u; g < SHARE; g++) {
+      let column = min(g * LANES + lane % LANES, DIM4 - 1u) * 4u;
+      k0s[g] = load_k(k_at.x + column, column);
+      k1s[g] = load_k(k_at.y + column, column);
+      k2s[g] = load_k(k_at.z + column, column);
+      k3s[g] = load_k(k_at.w + column, column);
+      v0s[g] = load_v(v_at.x + column, column);
+      v1s[g] = load_v(v_at.y + column, column);
+      v2s[g] = load_v(v_at.z + column, column);
+      v3s[g] = load_v(v_at.w + column, column);
+    }
     var s = vec4f();
     var d_p = vec4f();
     for (var c = 0u; c < DIM4; c++) {
-      let k0 = load_k(k_at.x + c * 4u, c * 4u);
-      let k1 = load_k(k_at.y + c * 4u, c * 4u);
-      let k2 = load_k(k_at.z + c * 4u, c * 4u);
-      let k3 = load_k(k_at.w + c * 4u, c * 4u);
+      let k0 = hand_round(k0s, c);
+      let k1 = hand_round(k1s, c);
+      let k2 = hand_round(k2s, c);
+      let k3 = hand_round(k3s, c);
       s = fma(vec4f(x[c].x), vec4f(k0.x, k1.x, k2.x, k3.x), s);
       s = fma(vec4f(x[c].y), vec4f(k0.y, k1.y, k2.y, k3.y), s);
       s = fma(vec4f(x[c].z), vec4f(k0.z, k1.z, k2.z, k3.z), s);
       s = fma(vec4f(x[c].w), vec4f(k0.w, k1.w, k2.w, k3.w), s);
-      let v0 = load_v(v_at.x + c * 4u, c * 4u);
-      let v1 = load_v(v_at.y + c * 4u, c * 4u);
-      let v2 = load_v(v_at.z + c * 4u, c * 4u);
-      let v3 = load_v(v_at.w + c * 4u, c * 4u);
+      let v0 = hand_round(v0s, c);
+      let v1 = hand_round(v1s, c);
+      let v2 = hand_round(v2s, c);
+      let v3 = hand_round(v3s, c);
       d_p = fma(vec4f(y[c].x), vec4f(v0.x, v1.x, v2.x, v3.x), d_p);
       d_p = fma(vec4f(y[c].y), vec4f(v0.y, v1.y, v2.y, v3.y), d_p);
       d_p = fma(vec4f(y[c].z), vec4f(v0.z, v1.z, v2.z, v3.z), d_p);
@@ -160,10 +189,10 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invoca
     let p = exp2(min(s - row_lse, vec4f(0.0)));
     let d_s = select(vec4f(), p * (d_p - row_delta), key < vec4u(visible));
     for (var c = 0u; c < DIM4; c++) {
-      var a = fma(vec4f(d_s.x), load_k(k_at.x + c * 4u, c * 4u), acc[c]);
-      a = fma(vec4f(d_s.y), load_k(k_at.y + c * 4u, c * 4u), a);
-      a = fma(vec4f(d_s.z), load_k(k_at.z + c * 4u, c * 4u), a);
-      acc[c] = fma(vec4f(d_s.w), load_k(k_at.w + c * 4u, c * 4u), a);
+      var a = fma(vec4f(d_s.x), hand_round(k0s, c), acc[c]);
+      a = fma(vec4f(d_s.y), hand_round(k1s, c), a);
+      a = fma(vec4f(d_s.z), hand_round(k2s, c), a);
+      acc[c] = fma(vec4f(d_s.w), hand_round(k3s, c), a);
     }
   }
 

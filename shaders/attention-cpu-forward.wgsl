@@ -9,19 +9,22 @@
 // Bindings: params, q, k, v (read), o, lse (written)
 // Dispatch: (ceil(query_tokens / WORKGROUP), heads, batch)
 //
-//   Every lane of the SIMD unit owns a whole query, so that keys and values are the same for all lanes (one scalar load,
-//   broadcast) and nothing needs a barrier or workgroup memory:
+//   Every lane of the SIMD unit owns a whole query, so that keys and values are the same for all lanes and nothing needs a
+//   barrier or workgroup memory. A load costs a lane as much whether all lanes want the same or not, so the lanes load a
+//   row together, a vector each, and hand the vectors round by shuffles with constant lanes:
 //
 //              keys, 4 at once                              HEAD_DIM
 //      lane 0 | 4 scores over all of d         |   -->   | HEAD_DIM of O, in registers        |
 //      lane 1 |                                |         |                                    |
-//      ..       k[j][d .. d+3]: uniform vec4               v[j][d .. d+3]: uniform vec4
+//      ..       k[j][d .. d+3]: from lane d / 4             v[j][d .. d+3]: likewise
 //
 //   Loops over d have constant bounds: the driver unrolls them, and the private arrays become registers.
 //
 // Numerics: f32 throughout. The 4 keys of a step fix the order of the online softmax; WORKGROUP may be tuned and
 //           changes no bit.
 // Source:   Dao, "FlashAttention-2" (arXiv 2307.08691), algorithm 1; the mapping is our own, from measurements.
+
+enable subgroups;
 
 alias Real = f32;
 // Where HEAD_DIM and all strides and offsets are multiples of 4: Element = vec4<Real> and VECTOR = true, for 16-byte loads.
@@ -35,6 +38,9 @@ const WORKGROUP: u32 = 8;
 
 const KEY_BLOCK = 4u;
 const DIM4 = (HEAD_DIM + 3u) / 4u;
+// Subgroup size. Each lane loads every LANES-th vector of a row that all lanes need, and hands it round.
+const LANES = 8u;
+const SHARE = (DIM4 + LANES - 1u) / LANES;
 const MASKED = -1e30;
 const LOG2_E = 1.4426950408889634;
 const LN_2 = 0.6931471805599453;
@@ -96,6 +102,11 @@ fn load_v(at: u32, d: u32) -> vec4f {
   return select(vec4f(), vec4f(x), vec4u(0u, 1u, 2u, 3u) <= vec4u(last));
 }
 
+// Vector c of the row that the lanes hold in shares.
+fn hand_round(share: array<vec4f, SHARE>, c: u32) -> vec4f {
+  return subgroupShuffle(share[c / LANES], c % LANES);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let query_base = workgroup.x * WORKGROUP;
@@ -129,12 +140,31 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
     let key = vec4u(key_base) + vec4u(0u, 1u, 2u, 3u);
     let k_at = vec4u(k_base) + min(key, vec4u(params.key_tokens - 1u)) * params.k_row_stride;
     let v_at = vec4u(v_base) + min(key, vec4u(params.key_tokens - 1u)) * params.v_row_stride;
+    var k0s = array<vec4f, SHARE>();
+    var k1s = array<vec4f, SHARE>();
+    var k2s = array<vec4f, SHARE>();
+    var k3s = array<vec4f, SHARE>();
+    var v0s = array<vec4f, SHARE>();
+    var v1s = array<vec4f, SHARE>();
+    var v2s = array<vec4f, SHARE>();
+    var v3s = array<vec4f, SHARE>();
+    for (var g = 0u; g < SHARE; g++) {
+      let column = min(g * LANES + lane % LANES, DIM4 - 1u) * 4u;
+      k0s[g] = load_k(k_at.x + column, column);
+      k1s[g] = load_k(k_at.y + column, column);
+      k2s[g] = load_k(k_at.z + column, column);
+      k3s[g] = load_k(k_at.w + column, column);
+      v0s[g] = load_v(v_at.x + column, column);
+      v1s[g] = load_v(v_at.y + column, column);
+      v2s[g] = load_v(v_at.z + column, column);
+      v3s[g] = load_v(v_at.w + column, column);
+    }
     var s = vec4f();
     for (var c = 0u; c < DIM4; c++) {
-      let k0 = load_k(k_at.x + c * 4u, c * 4u);
-      let k1 = load_k(k_at.y + c * 4u, c * 4u);
-      let k2 = load_k(k_at.z + c * 4u, c * 4u);
-      let k3 = load_k(k_at.w + c * 4u, c * 4u);
+      let k0 = hand_round(k0s, c);
+      let k1 = hand_round(k1s, c);
+      let k2 = hand_round(k2s, c);
+      let k3 = hand_round(k3s, c);
       s = fma(vec4f(x[c].x), vec4f(k0.x, k1.x, k2.x, k3.x), s);
       s = fma(vec4f(x[c].y), vec4f(k0.y, k1.y, k2.y, k3.y), s);
       s = fma(vec4f(x[c].z), vec4f(k0.z, k1.z, k2.z, k3.z), s);
@@ -147,10 +177,10 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
     row_max = new_max;
     row_sum = fma(row_sum, rescale, (w.x + w.y) + (w.z + w.w));
     for (var c = 0u; c < DIM4; c++) {
-      var a = fma(vec4f(w.x), load_v(v_at.x + c * 4u, c * 4u), acc[c] * rescale);
-      a = fma(vec4f(w.y), load_v(v_at.y + c * 4u, c * 4u), a);
-      a = fma(vec4f(w.z), load_v(v_at.z + c * 4u, c * 4u), a);
-      acc[c] = fma(vec4f(w.w), load_v(v_at.w + c * 4u, c * 4u), a);
+      var a = fma(vec4f(w.x), hand_round(v0s, c), acc[c] * rescale);
+      a = fma(vec4f(w.y), hand_round(v1s, c), a);
+      a = fma(vec4f(w.z), hand_round(v2s, c), a);
+      acc[c] = fma(vec4f(w.w), hand_round(v3s, c), a);
     }
   }
 
