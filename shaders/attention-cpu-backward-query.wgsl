@@ -8,7 +8,7 @@
 // Dispatch: (ceil(query_tokens / WORKGROUP), heads, batch)
 //
 //   Every lane of the SIMD unit owns a whole query: q, dO and dQ in registers (loops over d have constant bounds, so the
-//   driver unrolls them); keys and values are uniform loads, 4 at once; no barriers, no workgroup memory:
+//   driver unrolls them). Four keys at once: the lanes load a row together, a vector each, and hand it round by shuffles:
 //
 //              keys, 4 at once                              HEAD_DIM
 //      lane 0 | 4 of S, 4 of dP, over all of d |   -->   | HEAD_DIM of dQ, in registers       |
