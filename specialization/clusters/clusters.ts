@@ -316,12 +316,10 @@ async function cluster(
         onProgress?.(`iteration ${iteration}: ${objective.toFixed(3)}`),
     });
     const level = { centroids: found.centroids, children: Uint32Array.of(method.k) };
-    return {
-      tree: { branching: method.k, dimensions, levels: [level] },
-      assignments: found.assignments,
-      distances: found.distances,
-      flops: 2 * rows * method.k * dimensions * found.objective.length,
-    };
+    const tree = { branching: method.k, dimensions, levels: [level] };
+    /* once more, by the rule that new documents are assigned by: k-means may have parted equal ones to fill clusters */
+    const assigned = await assignToTree(gpu, tree, source);
+    return { tree, ...assigned, flops: 2 * rows * method.k * dimensions * (found.objective.length + 1) };
   }
   const steps = { steps: 20, stepExamples: 6400 };
   const tree = await growTree(gpu, source, {

@@ -153,13 +153,20 @@ export function aroundCentroids(
   const room = roomAround(places);
   const out = new Float32Array(plane.length);
   for (const [i, c] of own.entries()) {
-    const scale = spread[c] > 0 ? (room[c] * 0.35) / Math.sqrt(spread[c]) : 0;
-    for (let axis = 0; axis < 2; axis++) {
-      out[i * 2 + axis] = places[c * 2 + axis] + scale * (plane[i * 2 + axis] - centre[c * 2 + axis]);
-    }
+    const x = plane[i * 2] - centre[c * 2];
+    const y = plane[i * 2 + 1] - centre[c * 2 + 1];
+    const length = Math.hypot(x, y);
+    /* far ones are drawn in, so that none comes to lie nearer to another centroid */
+    const shown = spread[c] > 0 ? REACH * room[c] * Math.tanh(length / (2 * Math.sqrt(spread[c]))) : 0;
+    const scale = length > 0 ? shown / length : 0;
+    out[i * 2] = places[c * 2] + scale * x;
+    out[i * 2 + 1] = places[c * 2 + 1] + scale * y;
   }
   return out;
 }
+
+/** Farthest that a unit lies from its placed centroid, as a share of the way to the nearest other one. */
+const REACH = 0.45;
 
 /** Distance from each place to the nearest other one. */
 function roomAround(places: Float64Array): Float64Array {
