@@ -16,6 +16,7 @@ import {
 } from "../../../specialization/clusters/index.js";
 import { NpyFile, readNpy, writeNpy } from "../../../specialization/clusters/npy.js";
 import { Tokenizer, type TokenShards } from "../../../specialization/tokenizer/index.js";
+import { writeParquetLists } from "./parquetLists.js";
 import { TopicCorpus, topicDocuments } from "./topics.js";
 
 let corpus: TopicCorpus;
@@ -269,6 +270,42 @@ describe("given vectors", () => {
         embeddings.close();
       });
     }
+  }
+
+  for (const double of [false, true]) {
+    test(`a Parquet column of lists of ${double ? "doubles" : "floats"}`, async () => {
+      const path = corpus.path(`lists-${double}.parquet`);
+      const lists = Array.from({ length: rows }, (_, r) => [...vectors.subarray(r * 5, r * 5 + 5)]);
+      writeParquetLists(path, "embedding", lists, { double });
+      const encoder = await givenVectors(new Units(tokens), { path });
+      const folder = corpus.path(`parquet-${double}`);
+      const embeddings = await buildEmbeddings(gpu, {
+        folder,
+        units: new Units(tokens),
+        method: { encoder },
+      });
+      const found = embeddings.read(0, rows);
+      for (const [r, row] of lists.entries()) {
+        for (let c = 0; c < 5; c++)
+          assert.ok(Math.abs(found[r * 5 + c] - row[c] / Math.hypot(...row)) < 1e-6);
+      }
+      embeddings.close();
+      await assert.rejects(
+        givenVectors(new Units(tokens), { path, column: "text" }),
+        /no such column of lists \(got "text"\).*embedding/,
+      );
+      lists[120] = [1, 2];
+      writeParquetLists(path, "embedding", lists, { double });
+      const uneven = await givenVectors(new Units(tokens), { path });
+      await assert.rejects(
+        buildEmbeddings(gpu, {
+          folder: `${folder}-uneven`,
+          units: new Units(tokens),
+          method: { encoder: uneven },
+        }),
+        /row 120 of column embedding does not have 5 values \(got 2\)/,
+      );
+    });
   }
 
   test("files that do not fit are refused with what is wrong", async () => {
