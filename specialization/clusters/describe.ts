@@ -62,6 +62,7 @@ const CLUSTER_UNITS = 48;
 export function describeClusters(described: Described, clusters: readonly number[]): ClusterDescription[] {
   const { units, assignments, seed } = described;
   const members = membersOf(assignments, clusters);
+  const tally = tallies(described, clusters);
   const all = units.count;
   const words = new WordCounter(described);
   const background = described.tokenizer
@@ -80,14 +81,14 @@ export function describeClusters(described: Described, clusters: readonly number
     return {
       cluster,
       size: own.length,
-      tokens: tokensOf(described, own),
+      tokens: tally.get(cluster)!.tokens,
       share: own.length / all,
       radius: own.length > 0 ? Math.sqrt(squares / own.length) : 0,
       radius90: own.length > 0 ? Math.sqrt(distances[at90]) : 0,
       terms: background ? telling(words.count(pick(CLUSTER_UNITS)), background) : [],
       nearest: nearest.map(example),
       random: Array.from(pick(EXAMPLES), example),
-      sources: sourcesOf(described, own),
+      sources: byFrequency(tally.get(cluster)!.sources),
     };
   });
 }
@@ -98,8 +99,33 @@ function membersOf(assignments: Uint32Array, clusters: readonly number[]): Map<n
   return members;
 }
 
-function tokensOf({ embeddings }: Described, units: readonly number[]): number {
-  return units.reduce((sum, unit) => sum + embeddings.units(unit, 1)[0].length, 0);
+interface Tally {
+  tokens: number;
+  readonly sources: Map<string, number>;
+}
+
+const CHUNK_UNITS = 65_536;
+
+/** Tokens and sources of clusters, in one reading of all units in their order. */
+function tallies(
+  { units, embeddings, assignments }: Described,
+  clusters: readonly number[],
+): Map<number, Tally> {
+  const out = new Map<number, Tally>(clusters.map((cluster) => [cluster, { tokens: 0, sources: new Map() }]));
+  const documents = units.tokens.documents();
+  let source = "";
+  let at = -1;
+  for (let first = 0; first < embeddings.rows; first += CHUNK_UNITS) {
+    const chunk = embeddings.units(first, Math.min(CHUNK_UNITS, embeddings.rows - first));
+    for (const [i, { document, length }] of chunk.entries()) {
+      for (; at < document; at++) source = documents.next().value?.source ?? "";
+      const tally = out.get(assignments[first + i]);
+      if (!tally) continue;
+      tally.tokens += length;
+      tally.sources.set(source, (tally.sources.get(source) ?? 0) + 1);
+    }
+  }
+  return out;
 }
 
 function exampleOf({ units, embeddings, distances, tokenizer }: Described, index: number): ExampleDocument {
@@ -125,17 +151,9 @@ function firstLine(text: string): string {
   return short.length > FIRST_LINE ? `${short.slice(0, FIRST_LINE)}…` : short;
 }
 
-function sourcesOf(
-  { units, embeddings }: Described,
-  own: readonly number[],
-): { source: string; units: number }[] {
-  const counts = new Map<string, number>();
-  for (const unit of own) {
-    const source = units.tokens.document(embeddings.units(unit, 1)[0].document).source ?? "";
-    counts.set(source, (counts.get(source) ?? 0) + 1);
-  }
-  return [...counts]
-    .map(([source, count]) => ({ source, units: count }))
+function byFrequency(sources: ReadonlyMap<string, number>): { source: string; units: number }[] {
+  return [...sources]
+    .map(([source, units]) => ({ source, units }))
     .sort((a, b) => b.units - a.units || (a.source < b.source ? -1 : 1));
 }
 

@@ -10,6 +10,9 @@ import { ClustersError } from "./errors.js";
 
 export const TRANSFORMERS_PACKAGE = "@huggingface/transformers";
 
+/** Texts encoded at once; the model cuts each at its own longest input. */
+const BATCH_TEXTS = 32;
+
 /** The part of the package that is used. */
 interface Transformers {
   readonly env: { allowRemoteModels: boolean; allowLocalModels: boolean; localModelPath: string };
@@ -68,9 +71,11 @@ export async function sentenceEncoder(folder: string, tokenizer: Tokenizer): Pro
     identity: JSON.stringify([resolve(folder), dimensions]),
     flops: undefined,
     async encode({ tokens }) {
-      const texts = tokens.map((each) => tokenizer.decode(each));
-      const { data } = await extract(texts, { pooling: "mean", normalize: true });
-      const vectors = Float32Array.from(data);
+      const vectors = new Float32Array(tokens.length * dimensions);
+      for (let first = 0; first < tokens.length; first += BATCH_TEXTS) {
+        const texts = tokens.slice(first, first + BATCH_TEXTS).map((each) => tokenizer.decode(each));
+        vectors.set((await extract(texts, { pooling: "mean", normalize: true })).data, first * dimensions);
+      }
       normalizeRows(vectors, dimensions);
       return { vectors, captured: new Float32Array(tokens.length).fill(1) };
     },
