@@ -1,8 +1,15 @@
 /** A training session: a configuration on a device, tried out or trained to a finished run. Used by every command that trains. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { freemem, tmpdir, totalmem } from "node:os";
-import { join } from "node:path";
-import { formatBytes, type Gpu, openGpu, type TrainingMemory } from "../engine/index.js";
+import { dirname, join } from "node:path";
+import {
+  formatBytes,
+  type Gpu,
+  openGpu,
+  type ParameterStore,
+  type TrainingMemory,
+  type TrainingStep,
+} from "../engine/index.js";
 import { measureCeilings, targetOf, tune } from "../engine/kernels/index.js";
 import { type ExportSource, openExportSource } from "../specialization/export/source.js";
 import {
@@ -12,9 +19,11 @@ import {
   trainingFlopsPerToken,
 } from "../specialization/models/architecture.js";
 import { Tokenizer } from "../specialization/tokenizer/index.js";
+import { readState } from "../specialization/training/checkpoint.js";
 import { modelArchitecture, type RunConfig } from "../specialization/training/config.js";
 import { type PreparedData, prepareData } from "../specialization/training/prepare.js";
-import { RunFolder } from "../specialization/training/run-folder.js";
+import { RUN_FILES, RunError, RunFolder } from "../specialization/training/run-folder.js";
+import { removeRun } from "../specialization/training/run-list.js";
 import {
   storageType,
   Trainer,
@@ -39,9 +48,21 @@ export interface TrainingReport extends TrainingResult {
   readonly corpora: PreparedData["reports"];
 }
 
+interface Prepared {
+  readonly data: PreparedData;
+  readonly architecture: Architecture;
+  /** Weights to begin with; the trainer closes it. */
+  readonly source: ExportSource | undefined;
+}
+
+/** Thrown where a stop is asked for before training has begun. */
+class Stopped extends Error {}
+
 /** A configuration with its device; opens its source of weights and its text when they are needed. */
 export class Session {
   readonly line = new ProgressLine();
+  readonly #stop = new AbortController();
+  #trainer: Trainer | undefined;
 
   private constructor(
     readonly gpu: Gpu,
@@ -58,34 +79,65 @@ export class Session {
     this.gpu.dispose();
   }
 
-  /** Opens model.from, if there is one, and settles the tokenizer and the architecture. */
-  async #prepare(
-    run?: RunFolder,
-  ): Promise<{ data: PreparedData; architecture: Architecture; source: ExportSource | undefined }> {
+  /**
+   * Settles tokenizer, text, architecture and first weights. A run that has a checkpoint needs neither model.from nor
+   * the tokenizer's own source any more: its folder holds both.
+   */
+  async #prepare(run?: RunFolder): Promise<Prepared> {
     const { config } = this;
-    const source = config.model.from === undefined ? undefined : await openExportSource(config.model.from);
-    const ownTokenizer =
-      source && config.tokenizer.file === undefined ? await Tokenizer.load(source.tokenizerPath) : undefined;
-    const data = await prepareData(config, cacheOf(config.output.runs), {
-      given: ownTokenizer,
-      onProgress: ({ stage, tokens }) =>
-        this.line.show(tokens === undefined ? stage : `${stage}: ${formatCount(tokens)}tokens`),
-    });
-    this.line.end();
-    const context = config.model.context ?? source?.architecture.context;
-    const architecture = source
-      ? { ...source.architecture, context: context! }
-      : modelArchitecture(config, data.tokenizer.vocabularySize)!;
-    if (source && source.architecture.vocabulary !== data.tokenizer.vocabularySize) {
+    const saved = run && savedArchitecture(run);
+    const ownTokenizer = run && join(run.path, RUN_FILES.tokenizer);
+    const from = saved ? undefined : config.model.from;
+    const source = from === undefined ? undefined : await openExportSource(from);
+    try {
+      let given: Tokenizer | undefined;
+      if (saved) given = await Tokenizer.load(ownTokenizer!);
+      else if (source && config.tokenizer.file === undefined)
+        given = await Tokenizer.load(source.tokenizerPath);
+      const data = await prepareData(config, cacheOf(config.output.runs), {
+        given,
+        signal: this.#stop.signal,
+        onProgress: ({ stage, tokens }) => {
+          if (run?.stopRequested()) this.stop();
+          this.line.show(tokens === undefined ? stage : `${stage}: ${formatCount(tokens)}tokens`);
+        },
+      });
+      this.line.end();
+      const architecture = saved ?? this.#architecture(source, data.tokenizer);
+      if (ownTokenizer !== undefined) await data.tokenizer.save(ownTokenizer);
+      return { data, architecture, source };
+    } catch (error) {
+      await source?.close();
+      throw error;
+    }
+  }
+
+  #architecture(source: ExportSource | undefined, tokenizer: Tokenizer): Architecture {
+    const { model } = this.config;
+    if (source && source.architecture.vocabulary !== tokenizer.vocabularySize) {
       throw new Error(
-        `model.from ${config.model.from} has a vocabulary of ${source.architecture.vocabulary}; the tokenizer has ` +
-          `${data.tokenizer.vocabularySize}. Leave tokenizer out to use the model's own.`,
+        `model.from ${model.from} has a vocabulary of ${source.architecture.vocabulary}; the tokenizer has ` +
+          `${tokenizer.vocabularySize}. Leave tokenizer out to use the model's own.`,
+      );
+    }
+    const architecture = source
+      ? { ...source.architecture, context: model.context ?? source.architecture.context }
+      : modelArchitecture(this.config, tokenizer.vocabularySize)!;
+    if (source && architecture.context > source.architecture.context) {
+      throw new Error(
+        `model.context ${architecture.context} is longer than the ${source.architecture.context} tokens of model.from ${model.from}. ` +
+          "Use at most that many.",
       );
     }
     const [problem] = architectureProblems(architecture);
     if (problem) throw new Error(`model.${problem.key}: ${problem.message}`);
-    if (run) await data.tokenizer.save(join(run.path, "tokenizer.json"));
-    return { data, architecture, source };
+    return architecture;
+  }
+
+  /** Ends what is under way: preparation at once, training with a checkpoint. */
+  stop(): void {
+    this.#stop.abort(new Stopped());
+    this.#trainer?.stop();
   }
 
   /** Refuses a run that cannot fit, with figures. WebGPU tells no GPU's memory; there the first allocation tells. */
@@ -99,7 +151,8 @@ export class Session {
   }
 
   async dryRun(): Promise<void> {
-    const { data, architecture } = await this.#prepare();
+    const { data, architecture, source } = await this.#prepare();
+    await source?.close();
     const memory = await trainingMemory(this.gpu, this.config, architecture);
     const { training } = this.config;
     const tokensPerStep = training.batch * training.accumulate * architecture.context;
@@ -212,52 +265,69 @@ export class Session {
     }
   }
 
-  /** Trains in a run folder until its end, shows how it goes, and writes the report. */
+  /**
+   * Trains in a run folder until its end, shows how it goes, and writes the report. A new run that cannot even begin
+   * leaves no folder.
+   */
   async train(run: RunFolder, resumed: boolean): Promise<TrainingReport> {
-    const { line, gpu } = this;
-    let trainer: Trainer | undefined;
-    const restore = handleSignals(() => trainer?.stop(), line);
+    const restore = handleSignals(() => this.stop(), this.line);
+    let begun = resumed;
     try {
-      const { data, architecture, source } = await this.#prepare(run);
-      for (const [set, report] of Object.entries(data.reports)) {
-        if (report.skipped > 0)
-          line.print(`${set}: ${report.skipped} records could not be read and were left out`);
-        const { exact, near } = report.duplicates;
-        if (exact + near > 0) line.print(`${set}: ${exact} exact and ${near} near duplicates were left out`);
-      }
-      this.#checkMemory(await trainingMemory(gpu, run.config, architecture));
-      line.print(
-        `${resumed ? "resuming" : "training"} ${run.name}: ${formatCount(parameterCount(architecture))}parameters, ` +
-          `${formatCount(data.train.tokenCount)}tokens of text, on ${gpu.adapter.name}`,
-      );
-      if (await tune(gpu, targetOf(gpu)))
-        line.print("measured which tiles are fastest here; the choice is kept");
-      const ceiling = (await measureCeilings(gpu)).flops;
-      const weights =
-        source && !resumed
-          ? async (t: {
-              parameters: {
-                write(name: string, data: Float32Array): void;
-                layout: { places: ReadonlyMap<string, unknown> };
-              };
-            }) => {
-              for (const name of t.parameters.layout.places.keys())
-                t.parameters.write(name, await source.read(name));
-            }
-          : undefined;
-      trainer = await Trainer.create(gpu, run, architecture, data, this.#listener(ceiling), weights);
-      await source?.close();
-      if (resumed) await trainer.restore();
-      const result = await trainer.train();
-      line.end();
-      return this.#finish(run, result, data);
+      const prepared = await this.#prepare(run);
+      const ceiling = await this.#announce(run, prepared, resumed);
+      this.#stop.signal.throwIfAborted();
+      this.#trainer = await this.#trainerOf(run, prepared, ceiling);
+      /* a stop that was asked for meanwhile */
+      if (this.#stop.signal.aborted) this.#trainer.stop();
+      begun = true;
+      if (resumed) await this.#trainer.restore();
+      const result = await this.#trainer.train();
+      this.line.end();
+      return this.#finish(run, result, prepared.data.reports);
     } catch (error) {
-      line.end();
-      run.close("failed", (error as Error).message);
+      this.line.end();
+      if (error instanceof Stopped) {
+        const { step, tokens } = run.status;
+        return this.#finish(run, { end: "stopped", step, tokens, evaluations: {} }, {});
+      }
+      closeFailed(run, error as Error);
+      if (!begun) removeRun(dirname(run.path), run.name);
       throw error;
     } finally {
       restore();
-      await trainer?.dispose();
+      await this.#trainer?.dispose();
+    }
+  }
+
+  /** Says what is about to be trained, and measures what the progress line compares with. */
+  async #announce(run: RunFolder, { data, architecture }: Prepared, resumed: boolean): Promise<number> {
+    const { line, gpu } = this;
+    for (const [set, report] of Object.entries(data.reports)) {
+      if (report.skipped > 0)
+        line.print(`${set}: ${report.skipped} records could not be read and were left out`);
+      const { exact, near } = report.duplicates;
+      if (exact + near > 0) line.print(`${set}: ${exact} exact and ${near} near duplicates were left out`);
+    }
+    this.#checkMemory(await trainingMemory(gpu, run.config, architecture));
+    line.print(
+      `${resumed ? "resuming" : "training"} ${run.name}: ${formatCount(parameterCount(architecture))}parameters, ` +
+        `${formatCount(data.train.tokenCount)}tokens of text, on ${gpu.adapter.name}`,
+    );
+    if (await tune(gpu, targetOf(gpu)))
+      line.print("measured which tiles are fastest here; the choice is kept");
+    return (await measureCeilings(gpu)).flops;
+  }
+
+  async #trainerOf(
+    run: RunFolder,
+    { data, architecture, source }: Prepared,
+    ceiling: number,
+  ): Promise<Trainer> {
+    const weights = source && (({ parameters }: TrainingStep) => copyWeights(source, parameters));
+    try {
+      return await Trainer.create(this.gpu, run, architecture, data, this.#listener(ceiling), weights);
+    } finally {
+      await source?.close();
     }
   }
 
@@ -284,11 +354,37 @@ export class Session {
     };
   }
 
-  #finish(run: RunFolder, result: TrainingResult, data: PreparedData): TrainingReport {
-    const report = { run: run.name, path: run.path, ...result, corpora: data.reports };
+  #finish(run: RunFolder, result: TrainingResult, corpora: PreparedData["reports"]): TrainingReport {
+    const report = { run: run.name, path: run.path, ...result, corpora };
     run.writeReport(report);
     run.close(result.end === "stopped" ? "stopped" : "finished", result.end);
     return report;
+  }
+}
+
+/** Sizes of a run that has been trained, from its newest readable checkpoint. */
+function savedArchitecture(run: RunFolder): Architecture | undefined {
+  for (const { path } of run.checkpoints().reverse()) {
+    try {
+      return readState(path).architecture;
+    } catch (error) {
+      /* the trainer names what is damaged, and says what it does about it */
+      if (!(error instanceof RunError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+async function copyWeights(source: ExportSource, parameters: ParameterStore): Promise<void> {
+  for (const name of parameters.layout.places.keys()) parameters.write(name, await source.read(name));
+}
+
+/** What went wrong matters more than that it cannot be written down, as on a full disk. */
+function closeFailed(run: RunFolder, error: Error): void {
+  try {
+    run.close("failed", error.message);
+  } catch (failure) {
+    process.stderr.write(`slm: warning: ${(failure as Error).message}\n`);
   }
 }
 

@@ -11,6 +11,8 @@ import { SafetensorsFile, writeSafetensors } from "../export/safetensors.js";
 import type { Architecture } from "../models/architecture.js";
 import { syncFolder, writeFileAtomically } from "./atomic-file.js";
 import type { BatchPosition } from "./batches.js";
+import { DivergenceError } from "./divergence.js";
+import type { SetLoss } from "./evaluate.js";
 import { fileFailure, RunError } from "./run-error.js";
 
 export const CHECKPOINT_FILES = {
@@ -34,6 +36,10 @@ export interface CheckpointState {
   /** Evaluations since the best one, for early stopping. */
   readonly evaluationsSinceBest: number;
   readonly loss: number | null;
+  /** Losses of the validation sets, if they were measured after this very step. */
+  readonly evaluations: Readonly<Record<string, SetLoss>> | null;
+  /** The training text that the position belongs to. */
+  readonly text: { readonly tokens: number; readonly sha256: string };
 }
 
 interface StateFile extends CheckpointState {
@@ -42,7 +48,10 @@ interface StateFile extends CheckpointState {
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
 }
 
-/** Saves a checkpoint as the folder `path`. @throws RunError; what was there before is untouched */
+/**
+ * Saves a checkpoint as the folder `path`; what was there before is untouched when that fails.
+ * @throws RunError, DivergenceError for weights that are not finite
+ */
 export async function saveCheckpoint(
   path: string,
   training: TrainingStep,
@@ -56,7 +65,7 @@ export async function saveCheckpoint(
     await mkdir(temporary, { recursive: true });
     const model = await writeSafetensors(
       join(temporary, CHECKPOINT_FILES.model),
-      specs.map((s) => entry(s, s.name, () => parameters.read(s.name))),
+      specs.map((s) => entry(s, s.name, async () => finite(s.name, await parameters.read(s.name)))),
     );
     const moments = specs.flatMap((s) => [
       entry(s, `${s.name}.first`, async () => (await parameters.readMoments(s.name)).first),
@@ -83,6 +92,25 @@ export async function saveCheckpoint(
 
 function entry({ shape }: ParameterSpec, name: string, data: () => Promise<Float32Array>) {
   return { name, dtype: "F32" as const, shape, data };
+}
+
+/** A checkpoint of such weights would only look like one to go on from. */
+function finite(name: string, values: Float32Array): Float32Array {
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return values;
+  throw new DivergenceError(
+    `Value ${bad} of the weights ${name} is ${values[bad]}, so no checkpoint was saved; earlier ones are kept. ` +
+      "Go on from the last one with a lower training.learningRate.",
+  );
+}
+
+/** Gives a damaged checkpoint a name that counts as none; returns that name. */
+export async function setAsideCheckpoint(path: string): Promise<string> {
+  const name = `damaged-${basename(path)}`;
+  const aside = join(dirname(path), name);
+  await rm(aside, { recursive: true, force: true });
+  await rename(path, aside);
+  return name;
 }
 
 /** Deletes a checkpoint: out of sight first, so that nobody opens one half deleted. */

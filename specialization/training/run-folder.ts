@@ -25,6 +25,7 @@ export const RUN_FILES = {
   checkpoints: "checkpoints",
   control: "control.json",
   tensorboard: "tensorboard",
+  tokenizer: "tokenizer.json",
 } as const;
 
 export type RunState = "starting" | "running" | "stopping" | "stopped" | "finished" | "failed";

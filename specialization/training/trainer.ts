@@ -2,12 +2,12 @@
  * The training loop: batches in, steps on the device, metrics, evaluations, samples and checkpoints out. Everything that
  * decides what the weights become is in the checkpoint, so that a resumed run is bit for bit the undisturbed one.
  */
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { basename, join } from "node:path";
 import {
   type AdamWOptions,
   compileTraining,
   DYNAMIC_LOSS_SCALE,
-  Executable,
   type Gpu,
   Graph,
   Random,
@@ -20,6 +20,7 @@ import { readAdamWState } from "../../engine/optim/adamw-state.js";
 import { type Architecture, trainingFlopsPerToken } from "../models/architecture.js";
 import { Generator } from "../models/generator.js";
 import { languageModel } from "../models/transformer.js";
+import type { TokenShards } from "../tokenizer/index.js";
 import { type Batch, PackedBatches } from "./batches.js";
 import {
   type CheckpointState,
@@ -27,9 +28,11 @@ import {
   removeCheckpoint,
   removePartialCheckpoints,
   saveCheckpoint,
+  setAsideCheckpoint,
   verifyCheckpoint,
 } from "./checkpoint.js";
 import { type RunConfig, validationSets } from "./config.js";
+import { DivergenceError, divergenceRemedy, locateDivergence } from "./divergence.js";
 import { Evaluator, type SetLoss } from "./evaluate.js";
 import type { PreparedData } from "./prepare.js";
 import { RunError } from "./run-error.js";
@@ -65,11 +68,6 @@ export interface TrainingResult {
   readonly step: number;
   readonly tokens: number;
   readonly evaluations: Readonly<Record<string, SetLoss>>;
-}
-
-/** A loss that is not finite: says where it arose. The last checkpoint is untouched. */
-export class DivergenceError extends Error {
-  override name = "DivergenceError";
 }
 
 /** Steps whose losses may still be on their way back; enough to keep a GPU busy. */
@@ -138,11 +136,13 @@ export class Trainer {
   #loss: number | null = null;
   #best: CheckpointState["best"] = null;
   #sinceBest = 0;
-  #saved = -1;
+  #saved: number | undefined;
+  #diverged: Promise<DivergenceError> | undefined;
   #stopping = false;
   #evaluator: Evaluator | undefined;
   #generator: Generator | undefined;
   #evaluations: Record<string, SetLoss> = {};
+  #evaluatedAt: number | undefined;
   readonly #sets: readonly string[];
   readonly #tensorboard: TensorboardWriter | undefined;
 
@@ -217,43 +217,75 @@ export class Trainer {
   }
 
   /**
-   * Goes on from the newest checkpoint that is whole; damaged ones are named and passed over.
-   * @throws RunError when there are checkpoints but none is whole
+   * Goes on from the newest checkpoint that is whole; damaged ones are named, put aside and passed over. Without any
+   * checkpoint the run begins anew.
+   * @throws RunError when there are checkpoints but none is whole, or the training text is another one
    */
   async restore(): Promise<void> {
-    await removePartialCheckpoints(join(this.run.path, RUN_FILES.checkpoints));
-    const all = this.run.checkpoints().reverse();
+    const { run, listener } = this;
+    await removePartialCheckpoints(join(run.path, RUN_FILES.checkpoints));
+    const all = run.checkpoints().reverse();
+    const damaged: string[] = [];
     for (const { path } of all) {
       let state: CheckpointState;
       try {
         state = await verifyCheckpoint(path);
       } catch (error) {
-        if (!(error instanceof Error)) throw error;
-        this.listener.onMessage?.(`${error.message}; the checkpoint before it is used`);
-        this.run.addEvent("damaged checkpoint", { path, problem: error.message });
+        if (!(error instanceof RunError)) throw error;
+        damaged.push(path);
+        listener.onMessage?.(`damaged checkpoint: ${error.message}`);
+        run.addEvent("damaged checkpoint", { path, problem: error.message });
         continue;
       }
+      this.#checkText(state);
       await loadCheckpoint(path, this.training, state);
-      this.#step = state.step;
-      this.#tokens = state.tokens;
-      this.#flops = state.flops;
-      this.#seconds = state.seconds;
-      this.#best = state.best;
-      this.#sinceBest = state.evaluationsSinceBest;
-      this.#loss = state.loss;
-      this.#saved = state.step;
-      this.batches.seek(state.batches);
-      this.run.rewind(state.step);
+      /* under its old name it would count as the latest */
+      for (const each of damaged)
+        listener.onMessage?.(`${each} was put aside as ${await setAsideCheckpoint(each)}`);
+      this.#adopt(state);
+      run.rewind(state.step);
+      this.#tensorboard?.restart(state.step + 1);
+      listener.onMessage?.(`going on from the checkpoint of step ${state.step}`);
       return;
     }
     if (all.length > 0) {
       throw new RunError(
-        this.run.path,
-        "none of its checkpoints is whole",
-        "Begin a new run; slm runs show names the damaged files",
+        run.path,
+        `none of its checkpoints is whole (${damaged.map((path) => basename(path)).join(", ")})`,
+        "Put a copy of one back, or begin a new run with slm train and this folder's run.yaml",
       );
     }
-    this.run.rewind(0);
+    listener.onMessage?.("no checkpoint had been saved yet; beginning anew");
+    run.rewind(0);
+    this.#tensorboard?.restart(0);
+  }
+
+  #adopt(state: CheckpointState): void {
+    this.#step = state.step;
+    this.#tokens = state.tokens;
+    this.#flops = state.flops;
+    this.#seconds = state.seconds;
+    this.#best = state.best;
+    this.#sinceBest = state.evaluationsSinceBest;
+    this.#loss = state.loss;
+    this.#saved = state.step;
+    if (state.evaluations) {
+      this.#evaluations = { ...state.evaluations };
+      this.#evaluatedAt = state.step;
+    }
+    this.batches.seek(state.batches);
+  }
+
+  /** The position in the text means nothing in another text. */
+  #checkText(state: CheckpointState): void {
+    const now = textOf(this.data.train);
+    if (state.text.tokens === now.tokens && state.text.sha256 === now.sha256) return;
+    throw new RunError(
+      this.run.path,
+      `its training text has changed: it had ${state.text.tokens} tokens, now ${now.tokens}` +
+        (state.text.tokens === now.tokens ? ", but other ones or from other files" : ""),
+      "Put the text back as it was to resume, or begin a new run with model.from set to this one",
+    );
   }
 
   /** Runs a few steps for their time alone: no evaluation, no checkpoint. */
@@ -280,7 +312,8 @@ export class Trainer {
     const clock = { mark: begun, step: this.#step };
     while (end === undefined) {
       if (this.#progress(this.#seconds + (performance.now() - begun) / 1000) >= 1) end = "budget";
-      else if (this.#stopping || (this.#step % 4 === 0 && run.stopRequested())) end = "stopped";
+      else if (this.#stopping || run.stopRequested()) end = "stopped";
+      else if (this.#isPatienceSpent) end = "early stopping";
       if (end !== undefined) break;
       const queued = this.#queueStep(clock, begun);
       /* a failure is met when its turn to be awaited comes; until then it must not end the process */
@@ -293,7 +326,7 @@ export class Trainer {
         await drain();
         /* what is not training does not count as training time */
         this.#seconds += (performance.now() - begun) / 1000;
-        if (due(evaluation.every) && (await this.#evaluate())) end = "early stopping";
+        if (due(evaluation.every)) await this.#evaluate();
         if (due(checkpoints.every)) await this.#save();
         if (due(samples.every)) await this.#sample();
         begun = performance.now();
@@ -305,27 +338,20 @@ export class Trainer {
     this.#seconds += (performance.now() - begun) / 1000;
     if (end === "stopped") run.update({ state: "stopping", message: "saving a checkpoint" });
     else {
-      if (Object.keys(this.#evaluations).length === 0 || !this.#evaluatedAt(this.#step))
-        await this.#evaluate();
+      if (this.#evaluatedAt !== this.#step) await this.#evaluate();
       if (this.config.samples.prompts.length > 0 && this.config.samples.every === 0) await this.#sample();
     }
     await this.#save();
     return { end, step: this.#step, tokens: this.#tokens, evaluations: this.#evaluations };
   }
 
-  #lastEvaluation = -1;
-
-  #evaluatedAt(step: number): boolean {
-    return this.#lastEvaluation === step;
-  }
-
   /** Share of the budget that is used: the largest of its limits. */
-  #progress(seconds: number): number {
+  #progress(seconds: number, done = { step: this.#step, tokens: this.#tokens, flops: this.#flops }): number {
     const { steps, tokens, flops, minutes } = this.config.training.budget;
     return Math.max(
-      steps === undefined ? 0 : this.#step / steps,
-      tokens === undefined ? 0 : this.#tokens / tokens,
-      flops === undefined ? 0 : this.#flops / flops,
+      steps === undefined ? 0 : done.step / steps,
+      tokens === undefined ? 0 : done.tokens / tokens,
+      flops === undefined ? 0 : done.flops / flops,
       minutes === undefined ? 0 : seconds / (minutes * 60),
     );
   }
@@ -389,8 +415,15 @@ export class Trainer {
     const seconds = this.#seconds + (now - begun) / 1000;
     const tokensPerSecond = perSecond * perStep;
     if (!Number.isFinite(loss) || (this.dtype === "f32" && state.foundInf !== 0)) {
-      throw await this.#divergence(at.step, loss, windows);
+      /* steps queued after the bad one fail with it, not with a search of their own */
+      this.#diverged ??= locateDivergence(this.gpu, this.architecture, this.training.parameters, this.dtype, {
+        step: at.step,
+        loss,
+        batches: windows,
+        saved: this.#saved,
+      });
     }
+    if (this.#diverged) throw await this.#diverged;
     this.#loss = loss;
     this.run.metrics.write({
       kind: "step",
@@ -406,7 +439,7 @@ export class Trainer {
     this.#tensorboard?.scalar("train/learning rate", at.step, learningRate);
     this.#tensorboard?.scalar("train/gradient norm", at.step, state.gradientNorm);
     this.run.update({ step: at.step, tokens: at.tokens, loss, tokensPerSecond });
-    const progress = Math.min(1, this.#progress(seconds));
+    const progress = Math.min(1, this.#progress(seconds, at));
     this.listener.onStep?.({
       step: at.step,
       loss,
@@ -419,66 +452,27 @@ export class Trainer {
     });
   }
 
-  /** Finds the first layer whose output is not finite for the batch at hand. */
-  async #divergence(step: number, loss: number, windows: readonly Batch[]): Promise<DivergenceError> {
-    const graph = new Graph();
-    const { batch } = this.config.training;
-    const { blocks, hidden, losses } = languageModel(graph, this.architecture, {
-      batch,
-      tokens: this.architecture.context,
-      dtype: this.dtype,
-    });
-    const results = {
-      ...Object.fromEntries(blocks.map((b, i) => [`block ${i}`, b])),
-      "final norm": hidden,
-      loss: losses,
-    };
-    const probe = await Executable.create(
-      this.gpu,
-      graph,
-      { results },
-      { label: "search for the bad layer", parameters: this.training.parameters },
-    );
-    try {
-      for (const { tokens, targets, windows: starts } of windows) {
-        probe.write("tokens", tokens);
-        probe.write("targets", targets);
-        probe.write("weights", new Float32Array(tokens.length));
-        probe.run();
-        for (const name of Object.keys(results)) {
-          const values = await probe.read(name);
-          const bad = values.findIndex((v) => !Number.isFinite(v));
-          if (bad < 0) continue;
-          const row = Math.floor(bad / (values.length / batch));
-          return new DivergenceError(
-            `The loss of step ${step} is ${loss}: the first value that is not finite is in ${name}, sequence ${row + 1} of ` +
-              `${batch}, which begins at training token ${starts[row]}. The last checkpoint is step ${this.#saved < 0 ? "none" : this.#saved}; ` +
-              "resume from it with a lower training.learningRate or a smaller training.clipNorm.",
-          );
-        }
-      }
-    } finally {
-      probe.dispose();
-    }
-    return new DivergenceError(
-      `The ${Number.isFinite(loss) ? "gradient" : "loss"} of step ${step} is not finite (loss ${loss}), though every layer's ` +
-        `output is: it overflowed in the backward pass, in the batch of training tokens ${windows.map((w) => w.windows.join(", ")).join("; ")}. ` +
-        `The last checkpoint is step ${this.#saved < 0 ? "none" : this.#saved}; resume from it with a lower training.learningRate.`,
-    );
+  get #isPatienceSpent(): boolean {
+    const { earlyStopping } = this.config.evaluation;
+    return earlyStopping !== null && this.#sinceBest >= earlyStopping.patience;
   }
 
-  /** Evaluates every set; returns whether training should stop early. */
-  async #evaluate(): Promise<boolean> {
+  /** Evaluates every set, and saves the best. @throws DivergenceError for a loss that is not finite */
+  async #evaluate(): Promise<void> {
     const { config, data, run } = this;
     const { earlyStopping, tokens } = config.evaluation;
-    if (this.#sets.length === 0) return false;
+    if (this.#sets.length === 0) return;
     this.#evaluator ??= await Evaluator.create(this.gpu, this.architecture, this.training.parameters, {
       batch: config.training.batch,
       dtype: this.dtype,
     });
-    this.#lastEvaluation = this.#step;
     for (const set of this.#sets) {
       const result = await this.#evaluator.shards(data.validation.get(set)!, data.tokenizer, tokens);
+      if (!Number.isFinite(result.loss)) {
+        throw new DivergenceError(
+          `The loss on the set "${set}" after step ${this.#step} is ${result.loss}. ${divergenceRemedy(this.#saved)}`,
+        );
+      }
       this.#evaluations[set] = result;
       run.metrics.write({
         kind: "evaluation",
@@ -491,16 +485,14 @@ export class Trainer {
       this.#tensorboard?.scalar(`validation/${set}`, this.#step, result.loss);
       this.listener.onEvaluation?.(this.#step, set, result);
     }
+    this.#evaluatedAt = this.#step;
     const deciding = earlyStopping?.set ?? this.#sets[0];
     const { loss } = this.#evaluations[deciding];
     if (this.#best === null || loss < this.#best.loss) {
       this.#best = { step: this.#step, loss };
       this.#sinceBest = 0;
       if (config.checkpoints.keepBest && config.evaluation.every > 0) await this.#save();
-      return false;
-    }
-    this.#sinceBest++;
-    return earlyStopping !== null && this.#sinceBest >= earlyStopping.patience;
+    } else this.#sinceBest++;
   }
 
   async #sample(): Promise<void> {
@@ -541,6 +533,8 @@ export class Trainer {
       best: this.#best,
       evaluationsSinceBest: this.#sinceBest,
       loss: this.#loss,
+      evaluations: this.#evaluatedAt === this.#step ? this.#evaluations : null,
+      text: textOf(this.data.train),
     };
     await saveCheckpoint(run.checkpointPath(this.#step), this.training, state);
     this.#saved = this.#step;
@@ -563,4 +557,11 @@ export class Trainer {
     this.training.dispose();
     this.#tensorboard?.close();
   }
+}
+
+/** What identifies the training text: its length, and the checksums of its token files. */
+function textOf({ manifest }: TokenShards): CheckpointState["text"] {
+  const hash = createHash("sha256");
+  for (const { sha256 } of manifest.segments) hash.update(sha256);
+  return { tokens: manifest.tokens, sha256: hash.digest("hex") };
 }
