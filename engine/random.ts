@@ -8,7 +8,8 @@ export class Random {
   /** Different `stream`s of one seed are unrelated sequences. */
   constructor(seed: number, stream = 0) {
     /* splitmix32 spreads the seed over the state, as the generator's authors advise */
-    let mix = (seed ^ Math.imul(stream, 0x9e3779b9) ^ Math.imul(Math.floor(seed / 2 ** 32), 0x85ebca6b)) >>> 0;
+    let mix =
+      (seed ^ Math.imul(stream, 0x9e3779b9) ^ Math.imul(Math.floor(seed / 2 ** 32), 0x85ebca6b)) >>> 0;
     for (let i = 0; i < 4; i++) {
       mix = (mix + 0x9e3779b9) >>> 0;
       let z = mix;

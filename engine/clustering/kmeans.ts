@@ -3,9 +3,17 @@
  * one adapter gives the same bits; the objective never rises. Knows nothing of what the points stand for.
  */
 import { type Gpu, whole } from "../gpu/index.js";
-import { type AssignTile, assignTiles } from "../kernels/kmeans-assign.js";
+import {
+  type AssignShape,
+  type AssignTile,
+  type AssignVariant,
+  assignClass,
+  assignTileName,
+  assignTiles,
+} from "../kernels/kmeans-assign.js";
 import { normaliseRows, PANEL_LANES } from "../kernels/kmeans-prepare.js";
 import { type Target, targetOf } from "../kernels/target.js";
+import { tune } from "../kernels/tuner.js";
 import { Lloyd } from "./lloyd.js";
 import { PointStore, type Points, PointsError, padded, runOnce } from "./points.js";
 import { repairEmptyClusters } from "./repair.js";
@@ -80,13 +88,22 @@ const DEFAULT_MEMORY = 4 * 2 ** 30;
 /** Passes that settle points around centroids placed after the last update. */
 const SETTLING_PASSES = 8;
 
-/** The tile that the search uses on this device. */
-function chooseTile(target: Target, precision: "f32" | "f16"): AssignTile {
-  if (precision === "f16" && target.tensorCores && target.subgroupSize >= target.tensorCores.m) {
-    return assignTiles(target, "tensor")[0];
-  }
+/** The tile that the search uses on this device: what was or is now measured to be fastest, else the best guess. */
+async function chooseTile(
+  gpu: Gpu,
+  target: Target,
+  precision: "f32" | "f16",
+  shape: AssignShape,
+): Promise<AssignTile> {
+  const tensor = precision === "f16" && target.tensorCores && target.subgroupSize >= target.tensorCores.m;
   const cpu = target.software && target.subgroupSize === PANEL_LANES;
-  return assignTiles(target, cpu ? "cpu" : "tiled")[0];
+  const variant: AssignVariant = tensor ? "tensor" : cpu ? "cpu" : "tiled";
+  const tiles = assignTiles(target, variant);
+  const preferred = () =>
+    target.preferences?.preferred("kmeans", assignClass(shape, variant), { ...shape, variant });
+  if (preferred() === undefined) await tune(gpu, target);
+  const name = preferred();
+  return tiles.find((tile) => assignTileName(tile) === name) ?? tiles[0];
 }
 
 function countAssignments(assignments: Uint32Array, k: number): Uint32Array {
@@ -179,7 +196,11 @@ export async function kmeans(gpu: Gpu, points: Points, options: KMeansOptions): 
     lloyd = await Lloyd.record(gpu, target, store, {
       clusters: k,
       spherical,
-      tile: chooseTile(target, options.precision ?? "f32"),
+      tile: await chooseTile(gpu, target, options.precision ?? "f32", {
+        points: store.rows,
+        clusters: k,
+        dimensions: Math.ceil(dimensions / 4) * 4,
+      }),
     });
     if (options.initial) await writeCentroids(lloyd, target, options.initial, dimensions);
     else await seedCentroids(gpu, target, store, k, options.seedingSample ?? 64 * k, seed, lloyd.centroids);
@@ -258,7 +279,11 @@ export async function assign(
   });
   let lloyd: Lloyd | undefined;
   try {
-    const tile = chooseTile(target, options.precision ?? "f32");
+    const tile = await chooseTile(gpu, target, options.precision ?? "f32", {
+      points: store.rows,
+      clusters,
+      dimensions: Math.ceil(dimensions / 4) * 4,
+    });
     lloyd = await Lloyd.record(gpu, target, store, { clusters, spherical, tile });
     await writeCentroids(lloyd, target, centroids, dimensions);
     const objective = await lloyd.pass(false);

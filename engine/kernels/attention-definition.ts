@@ -1,7 +1,13 @@
 /** What is known of attention besides its WGSL: variants, problems, float64 reference with analytic gradients. */
 import type { KernelSource } from "../gpu/index.js";
 import { type AttentionShape, attentionBackward, attentionForward, packedWindows } from "./attention.js";
-import { type AttentionTile, type AttentionVariant, hasTensorAttention, tilesOf } from "./attention-tiles.js";
+import {
+  type AttentionSizes,
+  type AttentionTile,
+  type AttentionVariant,
+  hasTensorAttention,
+  tilesOf,
+} from "./attention-tiles.js";
 import {
   type CaseContext,
   type KernelCase,
@@ -12,23 +18,20 @@ import {
 } from "./definition.js";
 import { ANY_TARGET, type Target } from "./target.js";
 
-interface Sizes {
-  readonly batch: number;
-  readonly heads: number;
-  readonly keyValueHeads: number;
-  readonly headDimension: number;
-  readonly tokens: number;
-}
-
 /** Few head sizes, because each is compiled anew: 1, odd, one that is no multiple of 4, and the usual ones. */
-const SHAPES: readonly Sizes[] = [
+const SHAPES: readonly AttentionSizes[] = [
   { batch: 2, heads: 1, keyValueHeads: 1, headDimension: 1, tokens: 1 },
   { batch: 1, heads: 2, keyValueHeads: 2, headDimension: 7, tokens: 37 },
   { batch: 1, heads: 4, keyValueHeads: 2, headDimension: 32, tokens: 63 },
   { batch: 2, heads: 2, keyValueHeads: 1, headDimension: 32, tokens: 65 },
 ];
 
-function problem({ target, random, real, variant }: CaseContext, sizes: Sizes): KernelCase {
+/** A random problem of one shape; the tuner times it too. */
+export function attentionCase(
+  { target, random, real, variant }: CaseContext,
+  sizes: AttentionSizes,
+  tile: AttentionTile = tilesOf(variant as AttentionVariant, target)[0],
+): KernelCase {
   const { batch, heads, keyValueHeads, headDimension, tokens } = sizes;
   const columns = (heads + 2 * keyValueHeads) * headDimension;
   const rows = batch * tokens;
@@ -42,7 +45,6 @@ function problem({ target, random, real, variant }: CaseContext, sizes: Sizes): 
     keyTokens: tokens,
     queryStart: 0,
   };
-  const [tile] = tilesOf(variant as AttentionVariant, target);
   const count = batch * heads * tokens;
   const inputs = { q: "qkv", k: "qkv", v: "qkv" };
   return {
@@ -70,7 +72,7 @@ function problem({ target, random, real, variant }: CaseContext, sizes: Sizes): 
 }
 
 function reference(
-  { batch, heads, keyValueHeads, headDimension: size, tokens }: Sizes,
+  { batch, heads, keyValueHeads, headDimension: size, tokens }: AttentionSizes,
   qkv: Float32Array,
   dO: Float32Array,
 ) {
@@ -173,10 +175,10 @@ export const attention: KernelDefinition = {
     variant("tiled", "GPUs", () => true),
     variant("tensor", "tensor cores (subgroup matrices)", hasTensorAttention),
   ],
-  cases: (context) => SHAPES.map((sizes) => problem(context, sizes)),
+  cases: (context) => SHAPES.map((sizes) => attentionCase(context, sizes)),
   benchmark(context) {
     const gpu = { batch: 8, heads: 12, keyValueHeads: 12, headDimension: 64, tokens: 1024 };
     const cpu = { batch: 8, heads: 4, keyValueHeads: 4, headDimension: 32, tokens: 256 };
-    return problem(context, context.target.software ? cpu : gpu);
+    return attentionCase(context, context.target.software ? cpu : gpu);
   },
 };

@@ -13,6 +13,7 @@ export interface AttentionStep {
 }
 
 export interface AttentionTile {
+  readonly name: string;
   readonly variant: AttentionVariant;
   readonly steps: Readonly<Record<"forward" | "delta" | "backwardQuery" | "backwardKeyValue", AttentionStep>>;
 }
@@ -38,6 +39,7 @@ function tile(
     rows,
   });
   return {
+    name: `${variant} ${rows}`,
     variant,
     steps: {
       forward: step("forward", forward),
@@ -70,8 +72,26 @@ export function hasTensorAttention({ tensorCores }: Target): boolean {
   return tensorCores !== undefined && tensorCores.m === 16 && tensorCores.n === 16 && tensorCores.k === 16;
 }
 
-/** Tiles that can run here, the default first. */
-export function tilesFor(target: Target, real: Real): readonly AttentionTile[] {
-  if (real === "f16" && hasTensorAttention(target)) return tilesOf("tensor", target);
-  return tilesOf(target.software && target.subgroupSize === 8 ? "cpu" : "tiled", target);
+/** The variant for a device and a storage type. */
+export function variantFor(target: Target, real: Real): AttentionVariant {
+  if (real === "f16" && hasTensorAttention(target)) return "tensor";
+  return target.software && target.subgroupSize === 8 ? "cpu" : "tiled";
+}
+
+/** What the choice of a tile depends on. */
+export interface AttentionSizes {
+  readonly batch: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headDimension: number;
+  readonly tokens: number;
+}
+
+/** The tile for a problem: what was measured to be fastest here, else the best guess. */
+export function tileFor(target: Target, real: Real, sizes: AttentionSizes): AttentionTile {
+  const variant = variantFor(target, real);
+  const tiles = tilesOf(variant, target);
+  const shapeClass = `${variant} ${real} ${sizes.headDimension} × ${2 ** Math.round(Math.log2(sizes.tokens))}`;
+  const preferred = target.preferences?.preferred("attention", shapeClass, { ...sizes, variant, real });
+  return tiles.find((t) => t.name === preferred) ?? tiles[0];
 }

@@ -3,7 +3,7 @@
  * tokens × tokens matrix never exists. Queries, keys and values are windows into packed rows.
  */
 import type { KernelCall } from "../gpu/index.js";
-import { type AttentionTile, tilesFor } from "./attention-tiles.js";
+import { type AttentionTile, tileFor } from "./attention-tiles.js";
 import type { Real } from "./definition.js";
 import type { Target } from "./target.js";
 
@@ -107,7 +107,7 @@ export function attentionForward<B>(
   real: Real,
   shape: AttentionShape,
   b: { q: B; k: B; v: B; o: B; lse: B },
-  tile: AttentionTile = tilesFor(target, real)[0],
+  tile: AttentionTile = tileFor(target, real, { ...shape, tokens: shape.queryTokens }),
 ): KernelCall<B> {
   const { batch, heads, queryTokens, headDimension } = shape;
   const { q, k, v, o } = shape;
@@ -158,7 +158,7 @@ export function attentionBackward<B>(
   real: Real,
   shape: AttentionShape,
   b: { q: B; k: B; v: B; o: B; dO: B; lse: B; delta: B; dQuery: B; dKeyValue: B },
-  tile: AttentionTile = tilesFor(target, real)[0],
+  tile: AttentionTile = tileFor(target, real, { ...shape, tokens: shape.queryTokens }),
 ): KernelCall<B>[] {
   const { batch, heads, keyValueHeads, queryTokens, keyTokens, headDimension, q, k, v, o } = shape;
   const label = `${batch} × ${heads} × ${queryTokens} × ${headDimension}`;

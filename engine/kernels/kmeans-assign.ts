@@ -67,6 +67,15 @@ export function assignTiles(target: Target, variant: AssignVariant): readonly As
   }));
 }
 
+/** Shapes that share a tile. */
+export function assignClass({ clusters, dimensions }: AssignShape, variant: AssignVariant): string {
+  return `${variant} ${2 ** Math.round(Math.log2(clusters))} × ${2 ** Math.round(Math.log2(dimensions))}`;
+}
+
+export function assignTileName(tile: AssignTile): string {
+  return `${tile.variant} ${tile.points} × ${tile.clusters}`;
+}
+
 /** Values per f16 row of the `tensor` variant: whole steps of 32. */
 function halfStride(dimensions: number): number {
   return Math.ceil(dimensions / 32) * 32;
@@ -233,18 +242,19 @@ export const kmeansAssign: KernelDefinition = {
     ];
     return assignTiles(context.target, context.variant as AssignVariant).flatMap((tile) =>
       shapes.map(([points, clusters, dimensions]) =>
-        problem(context, tile, { points, clusters, dimensions }),
+        assignCase(context, tile, { points, clusters, dimensions }),
       ),
     );
   },
   benchmark(context) {
     const points = context.target.software ? 4096 : 1 << 20;
     const [tile] = assignTiles(context.target, context.variant as AssignVariant);
-    return problem(context, tile, { points, clusters: 1024, dimensions: 256 });
+    return assignCase(context, tile, { points, clusters: 1024, dimensions: 256 });
   },
 };
 
-function problem(
+/** A random problem of one shape; the tuner times it too. */
+export function assignCase(
   { target, random, real }: Parameters<KernelDefinition["cases"]>[0],
   tile: AssignTile,
   shape: AssignShape,

@@ -17,7 +17,7 @@ export interface SlmOptions {
 }
 
 /** How long a command may take before it counts as one that does not end; it is no measure of speed. */
-const GUARD_MS = 120_000;
+const GUARD_MS = 600_000;
 
 export function slm(parameters: readonly string[], options: SlmOptions = {}): Promise<SlmOutcome> {
   return new Promise((done, fail) => {
