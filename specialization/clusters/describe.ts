@@ -54,9 +54,13 @@ export interface Described {
 const EXAMPLES = 5;
 const TERMS = 12;
 const FIRST_LINE = 120;
-/** Units whose words stand for all text, and the most that stand for a cluster. */
+/** Units whose words stand for all text. */
 const BACKGROUND_UNITS = 2000;
-const CLUSTER_UNITS = 48;
+
+/** Units whose words stand for one of so many clusters: fewer where there are many, which bounds the reading. */
+function sampledUnits(clusters: number): number {
+  return Math.max(16, Math.min(48, Math.floor(16_384 / clusters)));
+}
 
 /** Descriptions of clusters by number, in the order given. */
 export function describeClusters(described: Described, clusters: readonly number[]): ClusterDescription[] {
@@ -85,7 +89,7 @@ export function describeClusters(described: Described, clusters: readonly number
       share: own.length / all,
       radius: own.length > 0 ? Math.sqrt(squares / own.length) : 0,
       radius90: own.length > 0 ? Math.sqrt(distances[at90]) : 0,
-      terms: background ? telling(words.count(pick(CLUSTER_UNITS)), background) : [],
+      terms: background ? telling(words.count(pick(sampledUnits(clusters.length))), background) : [],
       nearest: nearest.map(example),
       random: Array.from(pick(EXAMPLES), example),
       sources: byFrequency(tally.get(cluster)!.sources),
