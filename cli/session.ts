@@ -222,6 +222,16 @@ export class Session {
     }
   }
 
+  /** Seconds that a step of this configuration takes here, once the fastest tiles have been found. */
+  async secondsPerStep(): Promise<number> {
+    const { data, architecture, source } = await this.#prepare();
+    await source?.close();
+    /* compiling names the shapes whose tiles have not been compared yet */
+    this.#checkMemory(await trainingMemory(this.gpu, this.config, architecture));
+    await tune(this.gpu, targetOf(this.gpu));
+    return this.#measureStep(data, architecture);
+  }
+
   /** Median time of a few real steps. */
   async #measureStep(data: PreparedData, architecture: Architecture): Promise<number> {
     const config: RunConfig = {
