@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { syncFolder } from "../training/atomic-file.js";
+import { makeFolders, syncFolder } from "../training/atomic-file.js";
 import { FormatError, fileError } from "./errors.js";
 
 /** Makes a file through `write(temporaryPath)`. Throws FormatError, and whatever `write` throws. */
@@ -34,7 +34,7 @@ export async function replaceFile<T>(
 
 /**
  * Makes a folder through `write(temporaryPath)`. An existing folder is replaced with `force` if all its files are among
- * `names`. Throws FormatError, and whatever `write` throws.
+ * `names`. Throws FormatError, RunError where it cannot be made, and whatever `write` throws.
  */
 export async function replaceFolder<T>(
   path: string,
@@ -45,9 +45,8 @@ export async function replaceFolder<T>(
   const found = await kindOf(target);
   if (found === "file") throw occupied(path, "a file is there", "Name a folder that is not there yet.");
   if (found) await checkReplaceable(path, options);
-  await mkdir(dirname(target), { recursive: true }).catch((cause) => {
-    throw fileError(path, "written", cause);
-  });
+  /* Node's own recursive mkdir never returns below /proc */
+  makeFolders(dirname(target));
   const temporary = join(dirname(target), `.${basename(target)}.${randomUUID()}.tmp`);
   await mkdir(temporary).catch((cause) => {
     throw fileError(path, "written", cause);

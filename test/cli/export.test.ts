@@ -32,6 +32,14 @@ function slm(...parameters: string[]): { code: number | null; out: string; error
 }
 
 describe("slm export", () => {
+  test("a folder where none can be made is refused, and the command ends", {
+    skip: process.platform !== "linux",
+  }, () => {
+    const { code, error } = slm("first", "--format", "hf", "--out", "/proc/none/model");
+    assert.equal(code, 1);
+    assert.match(error, /\/proc\/none/);
+  });
+
   test("a run by name, as a Hugging Face folder", async () => {
     const { code, out, error } = slm("first", "--format", "hf", "--out", "model");
     assert.equal(code, 0, error);
