@@ -10,7 +10,7 @@ import {
   type TrainingMemory,
   type TrainingStep,
 } from "../engine/index.js";
-import { measureCeilings, targetOf, tune } from "../engine/kernels/index.js";
+import { targetOf, tune } from "../engine/kernels/index.js";
 import { type ExportSource, openExportSource } from "../specialization/export/source.js";
 import {
   type Architecture,
@@ -31,6 +31,7 @@ import {
   type TrainingResult,
   trainingMemory,
 } from "../specialization/training/trainer.js";
+import { keptCeiling } from "./ceiling.js";
 import { ExitCode } from "./exit.js";
 import { formatDuration, ProgressLine } from "./progress.js";
 import { formatCount } from "./table.js";
@@ -325,7 +326,7 @@ export class Session {
     );
     if (await tune(gpu, targetOf(gpu)))
       line.print("measured which tiles are fastest here; the choice is kept");
-    return (await measureCeilings(gpu)).flops;
+    return keptCeiling(gpu);
   }
 
   async #trainerOf(

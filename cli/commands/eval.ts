@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { withGpu } from "../../engine/index.js";
 import { cacheFolder } from "../../engine/kernels/index.js";
-import { openExportSource } from "../../specialization/export/source.js";
+import { modelFolder, openExportSource } from "../../specialization/export/source.js";
 import { loadParameters } from "../../specialization/models/load.js";
 import { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { Evaluator, type SetLoss } from "../../specialization/training/evaluate.js";
@@ -18,6 +18,7 @@ interface EvalOptions {
   readonly tokens?: number;
   readonly batch: number;
   readonly checkpoint?: string;
+  readonly runs: string;
   readonly textField: string;
   readonly onBadRecord: "skip" | "fail";
   readonly documents?: boolean;
@@ -28,7 +29,7 @@ interface EvalOptions {
 export function registerEval(program: Command): void {
   program
     .command("eval")
-    .argument("<model>", "a run, a checkpoint, or a Hugging Face folder")
+    .argument("<model>", "a run (its name or folder), a checkpoint's folder, or a Hugging Face folder")
     .description("measure a model on text and on multiple-choice tasks")
     .option("--set <name=path>", "a set of text: a file, glob or folder; may be repeated", addSet, {})
     .option(
@@ -39,7 +40,8 @@ export function registerEval(program: Command): void {
     )
     .option("--tokens <count>", "at most so many tokens of each set", parseCount)
     .option("--batch <count>", "sequences at once", parseCount, 8)
-    .option("--checkpoint <name>", "step-N or best; the newest without it")
+    .option("--checkpoint <name>", "step-N or best, of a run; the newest without it")
+    .option("--runs <folder>", "folder of runs", "runs")
     .option("--text-field <name>", "field of a record that holds the text", "text")
     .option("--on-bad-record <skip|fail>", "what to do with a record that cannot be read", parseBad, "fail")
     .option("--documents", "one line of JSON for every document, on standard output")
@@ -72,7 +74,7 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
   if (Object.keys(options.set).length === 0 && options.task.length === 0) {
     throw new Error("Nothing to evaluate: give --set name=path or --task file.");
   }
-  const source = await openExportSource(model, { checkpoint: options.checkpoint });
+  const source = await openExportSource(modelFolder(model, options.runs), { checkpoint: options.checkpoint });
   try {
     const tokenizer = await Tokenizer.load(source.tokenizerPath);
     await withGpu({ adapter: options.adapter }, async (gpu) => {

@@ -1,12 +1,10 @@
 /** `slm export`: a trained model for other people's tools, as a Hugging Face folder or a GGUF file. */
-import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { exportGguf } from "../../specialization/export/ggufModel.js";
 import { exportHuggingFace } from "../../specialization/export/huggingFace.js";
-import { openExportSource } from "../../specialization/export/source.js";
+import { modelFolder, openExportSource } from "../../specialization/export/source.js";
 import { EXPORT_TYPES, type ExportType } from "../../specialization/export/storage.js";
 import { parameterCount } from "../../specialization/models/architecture.js";
-import { runPath } from "../../specialization/training/run-folder.js";
 import { formatCount } from "../table.js";
 
 interface ExportOptions {
@@ -38,7 +36,7 @@ export function registerExport(program: Command): void {
 
 async function exportModel(model: string, options: ExportOptions): Promise<void> {
   const { format, out, dtype, checkpoint, force = false } = options;
-  const folder = existsSync(model) ? model : runPath(options.runs, model);
+  const folder = modelFolder(model, options.runs);
   const source = await openExportSource(folder, checkpoint === undefined ? {} : { checkpoint });
   try {
     const { architecture, name, path, step, tokenizerPath } = source;

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { Random, withGpu } from "../../engine/index.js";
-import { openExportSource } from "../../specialization/export/source.js";
+import { modelFolder, openExportSource } from "../../specialization/export/source.js";
 import { Generator } from "../../specialization/models/generator.js";
 import { loadParameters } from "../../specialization/models/load.js";
 import { Tokenizer } from "../../specialization/tokenizer/index.js";
@@ -15,6 +15,7 @@ interface GenerateOptions {
   readonly topP: number;
   readonly seed?: number;
   readonly checkpoint?: string;
+  readonly runs: string;
   readonly adapter?: string;
   readonly json?: boolean;
 }
@@ -22,7 +23,7 @@ interface GenerateOptions {
 export function registerGenerate(program: Command): void {
   program
     .command("generate")
-    .argument("<model>", "a run, a checkpoint, or a Hugging Face folder")
+    .argument("<model>", "a run (its name or folder), a checkpoint's folder, or a Hugging Face folder")
     .description("continue a prompt (from --prompt, or standard input when it is no terminal)")
     .option("--prompt <text>", "beginning of the text; empty starts a new document")
     .option("--tokens <count>", "at most so many tokens", number(1, true), 200)
@@ -35,7 +36,8 @@ export function registerGenerate(program: Command): void {
       1,
     )
     .option("--seed <number>", "repeat an earlier text", number(0, true))
-    .option("--checkpoint <name>", "step-N or best; the newest without it")
+    .option("--checkpoint <name>", "step-N or best, of a run; the newest without it")
+    .option("--runs <folder>", "folder of runs", "runs")
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON at the end instead of streaming")
     .action(generate);
@@ -54,7 +56,7 @@ function number(minimum: number, whole = false): (value: string) => number {
 async function generate(model: string, options: GenerateOptions): Promise<void> {
   const prompt = options.prompt ?? (process.stdin.isTTY ? "" : readFileSync(0, "utf8"));
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
-  const source = await openExportSource(model, { checkpoint: options.checkpoint });
+  const source = await openExportSource(modelFolder(model, options.runs), { checkpoint: options.checkpoint });
   try {
     const tokenizer = await Tokenizer.load(source.tokenizerPath);
     await withGpu({ adapter: options.adapter }, async (gpu) => {

@@ -3,13 +3,13 @@
  * sizes and tokenizer are found and checked against each other before anything is written.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Architecture, architectureProblems } from "../models/architecture.js";
 import { CHECKPOINT_FILES, readState } from "../training/checkpoint.js";
-import { listCheckpoints, RUN_FILES } from "../training/run-folder.js";
+import { listCheckpoints, RUN_FILES, runPath } from "../training/run-folder.js";
 import { FormatError, fileError } from "./errors.js";
 import { importHuggingFace } from "./importHuggingFace.js";
 import { type ModelSource, packedTensors } from "./layout.js";
@@ -28,6 +28,11 @@ export interface ExportSource extends ModelSource {
   readonly step: number | undefined;
   readonly tokenizerPath: string;
   close(): Promise<void>;
+}
+
+/** The folder that a person means: one that exists, or the run of this name in `runs`. @throws RunError */
+export function modelFolder(model: string, runs: string): string {
+  return existsSync(model) ? model : runPath(runs, model);
 }
 
 /**

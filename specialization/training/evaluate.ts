@@ -157,10 +157,15 @@ export function summarize(total: {
   return { ...total, loss, perplexity: Math.exp(loss), bitsPerByte: total.nats / Math.LN2 / total.bytes };
 }
 
-/** Documents at even distances, as many as hold `maximumTokens`: the same ones every time. */
+/** Documents at even distances, the last one cut so that they hold at most `maximumTokens`: the same ones every time. */
 function evenly(shards: TokenShards, maximumTokens: number): TokenDocument[] {
   const stride = Math.max(1, Math.ceil(shards.tokenCount / maximumTokens));
   const chosen: TokenDocument[] = [];
-  for (let i = 0; i < shards.documentCount; i += stride) chosen.push(shards.document(i));
+  let room = maximumTokens;
+  for (let i = 0; i < shards.documentCount && room > 0; i += stride) {
+    const document = shards.document(i);
+    chosen.push(document.length <= room ? document : { ...document, length: room });
+    room -= document.length;
+  }
   return chosen;
 }
