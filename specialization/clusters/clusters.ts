@@ -28,6 +28,7 @@ import type { Units } from "./units.js";
 
 export const CLUSTERS_MANIFEST = "clusters.json";
 const FORMAT = "slm-forge clusters";
+export const TOKENIZER_FILE = "tokenizer.json";
 
 /** Flat k-means, or a balanced tree of branching ^ depth leaves. */
 export type ClusteringMethod =
@@ -85,6 +86,7 @@ export interface ClustersManifest {
     readonly window: number;
   };
   readonly tokens: { readonly folder: string; readonly identity: string };
+  /** Hash of the tokenizer kept as tokenizer.json; null where there is none. */
   readonly tokenizer: string | null;
   readonly cost: { readonly seconds: number; readonly flops: number; readonly adapter: string };
   readonly files: Readonly<Record<string, string>>;
@@ -329,8 +331,11 @@ async function cluster(
     onNode: (level, node, of) => onProgress?.(`level ${level + 1}: node ${node} of ${of}`),
   });
   const found = await assignToTree(gpu, tree, source);
-  const nodes = tree.levels.reduce((sum, { children }) => sum + children.filter((n) => n > 0).length, 0);
-  const examples = Math.min(rows, steps.stepExamples) * steps.steps * nodes + rows * (2 * method.depth - 1);
+  let examples = rows * (2 * method.depth - 1);
+  for (const { children } of tree.levels) {
+    const nodes = children.filter((n) => n > 0).length;
+    examples += Math.min(rows, steps.stepExamples * nodes) * steps.steps;
+  }
   return { tree, ...found, flops: 2 * examples * method.branching * dimensions };
 }
 
@@ -372,6 +377,10 @@ async function write(
   files["distances.npy"] = await writeNpy(join(partial, "distances.npy"), distances, [rows]);
   files["principal.npy"] = await writeNpy(join(partial, "principal.npy"), map.principal, [rows, 2]);
   files["map.npy"] = await writeNpy(join(partial, "map.npy"), map.places, [rows, 2]);
+  if (tokenizer) {
+    await tokenizer.save(join(partial, TOKENIZER_FILE));
+    files[TOKENIZER_FILE] = await sha256Of(join(partial, TOKENIZER_FILE));
+  }
   await writeJson(join(partial, "descriptions.json"), descriptions);
   files["descriptions.json"] = await sha256Of(join(partial, "descriptions.json"));
   const largest = sizes.reduce((a, b) => Math.max(a, b), 0);
@@ -400,7 +409,7 @@ async function write(
       window: embeddings.manifest.window,
     },
     tokens: { folder: embeddings.manifest.tokens.folder, identity: embeddings.manifest.tokens.identity },
-    tokenizer: tokenizer ? resolve(tokenizer.file) : null,
+    tokenizer: tokenizer?.hash ?? null,
     cost: { seconds, flops: found.flops, adapter: gpu.adapter.name },
     files,
   };

@@ -274,6 +274,19 @@ describe("trees", () => {
     assert.deepEqual(again.assignments, clusters.assignments);
   });
 
+  test("of more leaves than are described at once describe one when asked", async () => {
+    const clusters = await build("deep", { branching: 8, depth: 5 });
+    assert.deepEqual(await clusters.descriptions(), []);
+    const leaf = clusters.assignments[0];
+    const [described] = await clusterDescriptions(clusters, [leaf]);
+    assert.equal(described.size, clusters.assignments.filter((other) => other === leaf).length);
+    assert.ok(described.nearest[0].firstLine!.length > 20);
+    assert.deepEqual(
+      described.sources.map(({ source }) => source),
+      ["topic 0"],
+    );
+  });
+
   test("with room for more leaves than documents leave some empty", async () => {
     const vectors = inMemory(new Random(4).normals(20 * 6), 6);
     const tree = await growTree(gpu, vectors, { branching: 4, depth: 4 });
