@@ -152,14 +152,24 @@ async function executable(
   });
 }
 
-/** Draws a token from logits. Ties and the order of equal probabilities go to the lower id. */
+/**
+ * Draws a token from logits. Ties and the order of equal probabilities go to the lower id.
+ * @throws RangeError for logits that are no numbers
+ */
 export function sample(
   logits: Float32Array,
   { temperature, topK, topP }: SamplingOptions,
   random: Random,
 ): number {
   let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
+  for (let i = 0; i < logits.length; i++) {
+    if (Number.isNaN(logits[i]) || logits[i] === Number.POSITIVE_INFINITY) {
+      throw new RangeError(
+        `The model's output for token ${i} is ${logits[i]}: its weights have diverged. Take an earlier checkpoint.`,
+      );
+    }
+    if (logits[i] > logits[best]) best = i;
+  }
   if (temperature === 0) return best;
   const weights = Float64Array.from(logits, (x) => Math.exp((x - logits[best]) / temperature));
   const limited = topK > 0 || topP < 1;

@@ -1,0 +1,139 @@
+/** `slm train` as a process: interrupted in every way and resumed, refused, short of disk, diverging. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import {
+  checkpointsOf,
+  hashOf,
+  lastStep,
+  lossesOf,
+  slmIn,
+  start,
+  stateOf,
+  writeConfig,
+  writeCorpus,
+} from "./tinyRun.js";
+
+const folder = mkdtempSync(join(tmpdir(), "slm-train-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+writeCorpus(join(folder, "corpus.jsonl"), 120);
+const runs = join(folder, "runs");
+
+function flip(file: string, at: number): void {
+  const bytes = readFileSync(file);
+  bytes[at < 0 ? bytes.length + at : at] ^= 1;
+  writeFileSync(file, bytes);
+}
+
+describe("resume", () => {
+  const config = {
+    training: { budget: { steps: 240 }, batch: 4, accumulate: 4, learningRate: 0.003 },
+    evaluation: { every: 60 },
+    checkpoints: { every: 6, keepLast: 3 },
+  };
+  const disturbed = join(runs, "disturbed");
+  const undisturbed = join(runs, "undisturbed");
+  const resume = () => start(folder, ["runs", "resume", "disturbed"]);
+  const atLeast = (step: number) => () => lastStep(disturbed) >= step;
+  const isWriting = (step: number) => () =>
+    atLeast(step)() && checkpointsOf(disturbed).some((name) => /^\.step-\d+\.partial$/.test(name));
+
+  test("after kill -9, damage, SIGINT, SIGTERM and slm runs stop gives the weights of a run without them", async () => {
+    assert.equal((await slmIn(folder, "train", writeConfig(folder, "undisturbed", config))).code, 0);
+
+    const first = start(folder, ["train", writeConfig(folder, "disturbed", config)]);
+    await first.killWhen("SIGKILL", atLeast(8 + Math.floor(Math.random() * 8)));
+    assert.equal((await first.ended).signal, "SIGKILL");
+    assert.match((await slmIn(folder, "runs")).stdout, /disturbed +interrupted/);
+
+    const second = resume();
+    await second.killWhen("SIGKILL", isWriting(30));
+    await second.ended;
+
+    /* each file of the newest checkpoint in turn, the one before it is used */
+    for (const [i, file] of ["model.safetensors", "optimizer.safetensors", "state.json"].entries()) {
+      const [before, newest] = checkpointsOf(disturbed)
+        .filter((name) => name.startsWith("step-"))
+        .slice(-2);
+      const damaged = join(disturbed, "checkpoints", newest, file);
+      if (i === 1) flip(damaged, -1);
+      else truncateSync(damaged, 100);
+      const third = resume();
+      await third.killWhen("SIGKILL", atLeast(60 + 20 * i + Math.floor(Math.random() * 9)));
+      const { stderr } = await third.ended;
+      assert.ok(stderr.includes(`damaged checkpoint: ${damaged}`), stderr);
+      assert.ok(stderr.includes(`going on from the checkpoint of ${before.replace("-", " ")}`), stderr);
+      assert.ok(existsSync(join(disturbed, "checkpoints", `damaged-${newest}`)));
+    }
+
+    const asked = resume();
+    while (!atLeast(112)()) await new Promise((done) => setTimeout(done, 1));
+    const stop = await slmIn(folder, "runs", "stop", "disturbed", "--json");
+    assert.equal(stop.code, 0, stop.stderr);
+    assert.equal((await asked.ended).code, 0);
+    assert.equal(stateOf(disturbed).state, JSON.parse(stop.stdout).state);
+
+    for (const [step, signal] of [
+      [180, "SIGINT"],
+      [210, "SIGTERM"],
+    ] as const) {
+      const running = resume();
+      await running.killWhen(signal, atLeast(step));
+      const outcome = await running.ended;
+      assert.equal(outcome.code, 0, outcome.stderr);
+      assert.match(outcome.stderr, /saving a checkpoint, then stopping/);
+      const { state, step: stopped } = stateOf(disturbed);
+      assert.equal(state, "stopped");
+      assert.equal(checkpointsOf(disturbed).at(-1), `step-${stopped}`);
+      assert.ok(stopped >= step && stopped < 240);
+    }
+
+    const last = await slmIn(folder, "runs", "resume", "disturbed", "--json");
+    assert.equal(last.code, 0, last.stderr);
+    assert.equal(JSON.parse(last.stdout).end, "budget");
+    const weights = "checkpoints/step-240/model.safetensors";
+    assert.equal(hashOf(join(disturbed, weights)), hashOf(join(undisturbed, weights)));
+    assert.deepEqual(lossesOf(disturbed), lossesOf(undisturbed));
+    assert.equal(lossesOf(disturbed).length, 240 + 4);
+  });
+
+  test("of a finished run trains no further", async () => {
+    const before = lossesOf(undisturbed);
+    const { code, stdout } = await slmIn(folder, "runs", "resume", "undisturbed", "--json");
+    assert.equal(code, 0);
+    assert.equal(JSON.parse(stdout).step, 240);
+    assert.deepEqual(lossesOf(undisturbed), before);
+  });
+
+  test("refuses another training text, and a run without a whole checkpoint, which it names", async () => {
+    const corpus = join(folder, "corpus.jsonl");
+    const text = readFileSync(corpus);
+    writeCorpus(corpus, 120, 2);
+    const other = await slmIn(folder, "runs", "resume", "undisturbed");
+    assert.equal(other.code, 1);
+    assert.match(other.stderr, /its training text has changed: it had \d+ tokens, now \d+/);
+    writeFileSync(corpus, text);
+
+    const names = checkpointsOf(undisturbed);
+    for (const name of names) flip(join(undisturbed, "checkpoints", name, "model.safetensors"), 5000);
+    const { code, stderr } = await slmIn(folder, "runs", "resume", "undisturbed");
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /slm: .*undisturbed: none of its checkpoints is whole \(step-240, .*\)\. Put a copy/,
+    );
+    assert.doesNotMatch(stderr, /^\s+at /m);
+    assert.deepEqual(checkpointsOf(undisturbed), names);
+    assert.equal(stateOf(undisturbed).state, "failed");
+  });
+});
+
+test("a second signal ends at once", async () => {
+  const training = { batch: 4, accumulate: 2000, budget: { steps: 50 } };
+  const running = start(folder, ["train", writeConfig(folder, "hasty", { training })]);
+  await running.killWhen("SIGINT", () => /^training hasty/m.test(running.stderr));
+  await running.killWhen("SIGINT", () => /saving a checkpoint/.test(running.stderr));
+  assert.equal((await running.ended).code, 130);
+});
