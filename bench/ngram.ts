@@ -7,7 +7,7 @@
 import { parseArgs } from "node:util";
 import { formatBytes } from "../engine/index.js";
 import { TokenShards } from "../specialization/tokenizer/index.js";
-import { KneserNey } from "./kneserNey.js";
+import { KneserNey } from "./kneser-ney.js";
 import { describeMachine, formatMachine } from "./machine.js";
 
 const BLOCK = 1 << 20;

@@ -12,11 +12,17 @@ import type { Gpu } from "../../engine/gpu/index.js";
 import { Random } from "../../engine/random.js";
 import type { Tokenizer } from "../tokenizer/index.js";
 import { type Agreement, agreement } from "./agreement.js";
-import { growTree, type RandomAccess } from "./balancedTree.js";
-import { assignToTree, type ClusterTree, leafCentroids, leavesOf, type VectorSource } from "./clusterTree.js";
+import { growTree, type RandomAccess } from "./balanced-tree.js";
+import {
+  assignToTree,
+  type ClusterTree,
+  leafCentroids,
+  leavesOf,
+  type VectorSource,
+} from "./cluster-tree.js";
 import { type Coherence, measureCoherence } from "./coherence.js";
 import { type ClusterDescription, describeClusters } from "./describe.js";
-import { aroundCentroids, layOut, principalPlane, project } from "./documentMap.js";
+import { aroundCentroids, layOut, principalPlane, project } from "./document-map.js";
 import { type Embeddings, LSI_FOLDER } from "./embeddings.js";
 import type { EncoderKind } from "./encoder.js";
 import { ClustersError } from "./errors.js";

@@ -5,7 +5,7 @@
  */
 import { sampleRows } from "../../engine/clustering/seeding.js";
 import { Random } from "../../engine/random.js";
-import type { RandomAccess } from "./balancedTree.js";
+import type { RandomAccess } from "./balanced-tree.js";
 import { squaredDistance } from "./nearest.js";
 
 export interface Coherence {

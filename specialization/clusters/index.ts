@@ -1,7 +1,8 @@
 /** Embeddings of documents, clusters of them, and histograms of domains over clusters. */
 export { type Agreement, agreement, type Overlap, overlaps } from "./agreement.js";
-export { growTree, type RandomAccess, type TreeOptions } from "./balancedTree.js";
-export { buildEmbeddings, type EmbeddingMethod, type EmbeddingOptions } from "./buildEmbeddings.js";
+export { growTree, type RandomAccess, type TreeOptions } from "./balanced-tree.js";
+export { buildEmbeddings, type EmbeddingMethod, type EmbeddingOptions } from "./build-embeddings.js";
+export { assignToTree, type ClusterTree, type VectorSource } from "./cluster-tree.js";
 export {
   type AssignedUnits,
   buildClusters,
@@ -11,13 +12,12 @@ export {
   type ClustersManifest,
   inMemory,
 } from "./clusters.js";
-export { assignToTree, type ClusterTree, type VectorSource } from "./clusterTree.js";
 export { type ClusterDescription, describeClusters, type ExampleDocument } from "./describe.js";
-export { clusterDescriptions } from "./describeStored.js";
+export { clusterDescriptions } from "./describe-stored.js";
 export { type EmbeddedUnit, Embeddings, type EmbeddingsManifest } from "./embeddings.js";
 export type { Encoded, Encoder, EncoderKind } from "./encoder.js";
 export { ClustersError } from "./errors.js";
-export { type GivenVectorsOptions, givenVectors } from "./givenVectors.js";
+export { type GivenVectorsOptions, givenVectors } from "./given-vectors.js";
 export {
   bootstrapNoise,
   divergence,
@@ -31,5 +31,5 @@ export {
   totalVariation,
 } from "./histogram.js";
 export { fitLsi, LsiEncoder, type LsiModel, type LsiOptions, loadLsi, saveLsi } from "./lsi.js";
-export { sentenceEncoder } from "./sentenceEncoder.js";
+export { sentenceEncoder } from "./sentence-encoder.js";
 export { DEFAULT_WINDOW, type Unit, Units } from "./units.js";

@@ -14,7 +14,7 @@ import { ClustersError } from "./errors.js";
 import { readManifest, verifyFile, writeJson } from "./files.js";
 import { readNpy, readNpyIntegers, writeNpy } from "./npy.js";
 import { makeProducts, type ProductKind, type Products } from "./products.js";
-import { randomizedSvd } from "./randomizedSvd.js";
+import { randomizedSvd } from "./randomized-svd.js";
 import { DocumentFrequencies, Weighting } from "./tfidf.js";
 import type { UnitBatch, Units } from "./units.js";
 

@@ -3,7 +3,7 @@
  * mark, CRLF line ends and blank lines are accepted.
  */
 import { getHeapStatistics } from "node:v8";
-import { openBytes } from "./byteStream.js";
+import { openBytes } from "./byte-stream.js";
 import type { Document, Position } from "./document.js";
 import { CorpusError, shortReason } from "./errors.js";
 import { type FieldNames, type Fields, readFields, typeName } from "./fields.js";

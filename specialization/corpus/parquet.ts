@@ -4,11 +4,11 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { type FileMetaData, parquetMetadataAsync } from "hyparquet";
-import { fileError, statFile } from "./byteStream.js";
+import { fileError, statFile } from "./byte-stream.js";
 import type { Document, Position } from "./document.js";
 import { CorpusError, type CorpusErrorDetails, ResumeError, shortReason } from "./errors.js";
 import { missingText, readFields } from "./fields.js";
-import { flatColumn, MAX_PAGE_BYTES, ParquetColumn } from "./parquetColumn.js";
+import { flatColumn, MAX_PAGE_BYTES, ParquetColumn } from "./parquet-column.js";
 import { type ReadingRules, tooLong } from "./records.js";
 import type { BadRecords } from "./report.js";
 import { firstInvalidByte, invalidUtf8 } from "./utf8.js";

@@ -6,11 +6,11 @@ import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import picomatch from "picomatch";
-import { fileError, statFile } from "./byteStream.js";
-import { compareCodePoints } from "./codePoints.js";
+import { fileError, statFile } from "./byte-stream.js";
+import { compareCodePoints } from "./code-points.js";
 import { CorpusError } from "./errors.js";
 import type { CorpusReport } from "./report.js";
-import { matcher, readFolder, type TreeRules, walkTree } from "./sourceTree.js";
+import { matcher, readFolder, type TreeRules, walkTree } from "./source-tree.js";
 
 /** How the content of a shard is laid out; `tree` is a folder whose files are documents. */
 export type CorpusFormat = "jsonl" | "parquet" | "text" | "tree";

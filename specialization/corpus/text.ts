@@ -2,7 +2,7 @@
  * Plain text and source files: a file is one document, or documents are separated by blank lines or by a
  * given mark such as <|endoftext|>.
  */
-import { openBytes } from "./byteStream.js";
+import { openBytes } from "./byte-stream.js";
 import type { Document, Position } from "./document.js";
 import { NEWLINE, type RawRecord, type ReadingRules, splitRecords, tooLong } from "./records.js";
 import type { BadRecords } from "./report.js";

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
-import { toElements } from "./elementTypes.js";
+import { toElements } from "./element-types.js";
 import { FormatError, fileError } from "./errors.js";
 import { writeAll } from "./safetensors.js";
 import { type ExportType, SAFETENSORS_TYPE } from "./storage.js";

@@ -5,7 +5,13 @@
  */
 import { createHash } from "node:crypto";
 import { type FileHandle, open, rm, stat } from "node:fs/promises";
-import { type ElementType, fromElements, isRealType, type TensorValues, toElements } from "./elementTypes.js";
+import {
+  type ElementType,
+  fromElements,
+  isRealType,
+  type TensorValues,
+  toElements,
+} from "./element-types.js";
 import { FormatError, fileError } from "./errors.js";
 import {
   buildHeader,
@@ -13,10 +19,10 @@ import {
   LARGEST_HEADER_BYTES,
   parseHeader,
   type TensorInfo,
-} from "./safetensorsHeader.js";
+} from "./safetensors-header.js";
 
-export type { ElementType, TensorValues } from "./elementTypes.js";
-export type { TensorInfo } from "./safetensorsHeader.js";
+export type { ElementType, TensorValues } from "./element-types.js";
+export type { TensorInfo } from "./safetensors-header.js";
 
 /** Elements converted and written at a time. */
 const CHUNK_ELEMENTS = 1 << 20;

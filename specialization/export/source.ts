@@ -11,7 +11,7 @@ import { type Architecture, architectureProblems } from "../models/architecture.
 import { CHECKPOINT_FILES, readState } from "../training/checkpoint.js";
 import { listCheckpoints, RUN_FILES, runPath } from "../training/run-folder.js";
 import { FormatError, fileError } from "./errors.js";
-import { importHuggingFace } from "./importHuggingFace.js";
+import { importHuggingFace } from "./import-hugging-face.js";
 import { type ModelSource, packedTensors } from "./layout.js";
 import { SafetensorsFile } from "./safetensors.js";
 

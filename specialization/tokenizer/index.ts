@@ -1,6 +1,6 @@
 // The tokenizer's public face: text to ids and back, training, and token shards.
 
-export type { DecodeStream } from "./decodeStream.js";
+export type { DecodeStream } from "./decode-stream.js";
 export { TokenizerError, TokenShardsError } from "./errors.js";
 export type { DocumentPosition } from "./segment.js";
 export {
@@ -9,6 +9,8 @@ export {
   type TokenShardsOptions,
   tokenShardsFolder,
 } from "./shards.js";
+export { type EncodedTexts, TokenPool } from "./token-pool.js";
+export { type TokenDocument, type TokenManifest, TokenShards } from "./token-shards.js";
 export {
   type DecodeOptions,
   END_OF_TEXT,
@@ -18,6 +20,4 @@ export {
   Tokenizer,
   type TrainingOptions,
 } from "./tokenizer.js";
-export type { TokenizerContents } from "./tokenizerFile.js";
-export { type EncodedTexts, TokenPool } from "./tokenPool.js";
-export { type TokenDocument, type TokenManifest, TokenShards } from "./tokenShards.js";
+export type { TokenizerContents } from "./tokenizer-file.js";

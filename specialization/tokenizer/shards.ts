@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { TokenShardsError } from "./errors.js";
 import { takeLock } from "./lock.js";
 import { type DocumentPosition, inspectSegment, SEGMENT_VERSION, type SegmentHeader } from "./segment.js";
-import { SegmentWriter } from "./segmentWriter.js";
+import { SegmentWriter } from "./segment-writer.js";
+import { type EncodedTexts, TokenPool } from "./token-pool.js";
+import { MANIFEST, type TokenManifest, TokenShards } from "./token-shards.js";
 import type { Tokenizer } from "./tokenizer.js";
-import { type EncodedTexts, TokenPool } from "./tokenPool.js";
-import { MANIFEST, type TokenManifest, TokenShards } from "./tokenShards.js";
 
 const DEFAULT_SEGMENT_TOKENS = 1 << 24;
 /** Bounds the document records kept in memory: 32 bytes each. */

@@ -5,12 +5,12 @@
 import { createHash } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
-import { characterBytes, tokenBytes } from "./byteAlphabet.js";
-import { BytePairEncoder, type BytePairModel } from "./bytePairEncoder.js";
-import { ByteDecodeStream, type DecodeStream, WindowDecodeStream } from "./decodeStream.js";
+import { characterBytes, tokenBytes } from "./byte-alphabet.js";
+import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
+import { ByteDecodeStream, type DecodeStream, WindowDecodeStream } from "./decode-stream.js";
 import { TokenizerError } from "./errors.js";
-import { LibraryEncoder } from "./libraryEncoder.js";
-import { readSentencePiece } from "./sentencePiece.js";
+import { LibraryEncoder } from "./library-encoder.js";
+import { readSentencePiece } from "./sentence-piece.js";
 import {
   type BytePairContents,
   bytePairContents,
@@ -21,7 +21,7 @@ import {
   parseTokenizerFile,
   type TokenizerContents,
   tokensById,
-} from "./tokenizerFile.js";
+} from "./tokenizer-file.js";
 import { trainMerges, WordCounts } from "./trainer.js";
 
 /** The special token this project appends to every document. */

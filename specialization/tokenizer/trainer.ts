@@ -3,11 +3,11 @@
 // dropped it equals, merge by merge, that of Hugging Face's BpeTrainer with the byte-level alphabet.
 // Source: Sennrich et al. 2016, algorithm 1; the incremental pair counts follow their remark on efficiency.
 
-import { alphabetOrder, byteCharacters } from "./byteAlphabet.js";
-import { ByteTable } from "./byteTable.js";
+import { alphabetOrder, byteCharacters } from "./byte-alphabet.js";
+import { ByteTable } from "./byte-table.js";
 import { grown } from "./growable.js";
-import { PairTable } from "./pairTable.js";
-import { WordScanner } from "./wordScanner.js";
+import { PairTable } from "./pair-table.js";
+import { WordScanner } from "./word-scanner.js";
 
 /** Longer words (base64, minified code) are counted in pieces of this many bytes. */
 const LONGEST_WORD_BYTES = 256;

@@ -1,7 +1,7 @@
 // A thread of TokenPool: encodes the batches it is sent and gives the memory of the tokens away with the answer.
 
 import { parentPort, workerData } from "node:worker_threads";
-import { BytePairEncoder, type BytePairModel } from "./bytePairEncoder.js";
+import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
 
 const encoder = new BytePairEncoder(workerData as BytePairModel);
 const port = parentPort!;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { discountsOf, KneserNey } from "../../bench/kneserNey.js";
+import { discountsOf, KneserNey } from "../../bench/kneser-ney.js";
 import { Random } from "../../engine/random.js";
 
 const BOUNDARY = 0;

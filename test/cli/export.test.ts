@@ -6,13 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { importHuggingFace } from "../../specialization/export/importHuggingFace.js";
+import { importHuggingFace } from "../../specialization/export/import-hugging-face.js";
 import { NAMES } from "../../specialization/models/transformer.js";
 import { Tokenizer } from "../../specialization/tokenizer/index.js";
-import { readGguf } from "../specialization/export/ggufReader.js";
-import { randomModel, SMALL } from "../specialization/export/randomModel.js";
-import { writeRun } from "../specialization/export/runFixture.js";
-import { randomText } from "../specialization/tokenizer/randomText.js";
+import { readGguf } from "../specialization/export/gguf-reader.js";
+import { randomModel, SMALL } from "../specialization/export/random-model.js";
+import { writeRun } from "../specialization/export/run-fixture.js";
+import { randomText } from "../specialization/tokenizer/random-text.js";
 
 const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "slm-cli-export-"));

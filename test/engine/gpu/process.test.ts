@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const SCRIPT = fileURLToPath(new URL("./deviceProcess.js", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("./device-process.js", import.meta.url));
 
 /** How long a process may live before it counts as one that does not end; it is no measure of speed. */
 const GUARD_MS = 60_000;

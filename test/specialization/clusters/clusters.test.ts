@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { PointsError } from "../../../engine/clustering/index.js";
 import { type Gpu, openGpu } from "../../../engine/gpu/index.js";
 import { Random } from "../../../engine/random.js";
-import { BALANCE, rebalance } from "../../../specialization/clusters/balancedTree.js";
+import { BALANCE, rebalance } from "../../../specialization/clusters/balanced-tree.js";
 import {
   agreement,
   assignToTree,

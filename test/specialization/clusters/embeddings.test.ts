@@ -16,7 +16,7 @@ import {
 } from "../../../specialization/clusters/index.js";
 import { NpyFile, readNpy, writeNpy } from "../../../specialization/clusters/npy.js";
 import { Tokenizer, type TokenShards } from "../../../specialization/tokenizer/index.js";
-import { writeParquetLists } from "./parquetLists.js";
+import { writeParquetLists } from "./parquet-lists.js";
 import { TopicCorpus, topicDocuments } from "./topics.js";
 
 let corpus: TopicCorpus;

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { CorpusError, openCorpus } from "../../../specialization/corpus/index.js";
 import { lines, readAll, readingError, scratch } from "./reading.js";
-import { zstdRawFrame } from "./zstdWriter.js";
+import { zstdRawFrame } from "./zstd-writer.js";
 
 const GOOD = lines(
   { text: "one", source: "web", id: 7 },

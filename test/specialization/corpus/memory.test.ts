@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { CorpusOptions, CorpusReport } from "../../../specialization/corpus/index.js";
-import { ParquetWriter } from "./parquetWriter.js";
+import { ParquetWriter } from "./parquet-writer.js";
 import { CHECKOUT, lines, scratch } from "./reading.js";
-import { zstdRawFrame, zstdRunFrame } from "./zstdWriter.js";
+import { zstdRawFrame, zstdRunFrame } from "./zstd-writer.js";
 
 const HEAP_MEGABYTES = 32;
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type ParquetCodec, ParquetWriter, writeParquet } from "./parquetWriter.js";
+import { type ParquetCodec, ParquetWriter, writeParquet } from "./parquet-writer.js";
 import { readAll, readingError, scratch } from "./reading.js";
 
 const texts = (count: number, start = 0) =>

@@ -6,9 +6,9 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { openCorpus } from "../../../specialization/corpus/index.js";
-import { writeParquet } from "./parquetWriter.js";
+import { writeParquet } from "./parquet-writer.js";
 import { lines, scratch } from "./reading.js";
-import { zstdRawFrame } from "./zstdWriter.js";
+import { zstdRawFrame } from "./zstd-writer.js";
 
 const DESCRIPTORS = "/proc/self/fd";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { decompressZstd } from "../../../specialization/corpus/zstd.js";
 import { readAll, readingError, scratch, TEST_DATA } from "./reading.js";
-import { zstdRawFrame, zstdRunFrame, zstdSkippableFrame } from "./zstdWriter.js";
+import { zstdRawFrame, zstdRunFrame, zstdSkippableFrame } from "./zstd-writer.js";
 
 const WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu".split(" ");
 const COMPRESSED = join(TEST_DATA, "two-frames.jsonl.zst");

@@ -14,11 +14,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type GgufValue, writeGguf } from "../../../specialization/export/gguf.js";
-import { exportGguf } from "../../../specialization/export/ggufModel.js";
+import { exportGguf } from "../../../specialization/export/gguf-model.js";
 import { Tokenizer } from "../../../specialization/tokenizer/index.js";
-import { randomText } from "../tokenizer/randomText.js";
-import { readGguf, valuesOf } from "./ggufReader.js";
-import { randomModel, SMALL } from "./randomModel.js";
+import { randomText } from "../tokenizer/random-text.js";
+import { readGguf, valuesOf } from "./gguf-reader.js";
+import { randomModel, SMALL } from "./random-model.js";
 
 const root = mkdtempSync(join(tmpdir(), "slm-gguf-"));
 after(() => rmSync(root, { recursive: true, force: true }));

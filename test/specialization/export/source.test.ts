@@ -5,14 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { FormatError } from "../../../specialization/export/errors.js";
-import { exportHuggingFace } from "../../../specialization/export/huggingFace.js";
+import { exportHuggingFace } from "../../../specialization/export/hugging-face.js";
 import { type ExportSource, openExportSource } from "../../../specialization/export/source.js";
 import { NAMES } from "../../../specialization/models/transformer.js";
 import { Tokenizer } from "../../../specialization/tokenizer/index.js";
 import { RunError } from "../../../specialization/training/run-error.js";
-import { randomText } from "../tokenizer/randomText.js";
-import { randomModel, SMALL } from "./randomModel.js";
-import { writeRun, writeState } from "./runFixture.js";
+import { randomText } from "../tokenizer/random-text.js";
+import { randomModel, SMALL } from "./random-model.js";
+import { writeRun, writeState } from "./run-fixture.js";
 
 const root = mkdtempSync(join(tmpdir(), "slm-source-"));
 after(() => rmSync(root, { recursive: true, force: true }));

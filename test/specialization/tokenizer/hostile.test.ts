@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Tokenizer, TokenizerError } from "../../../specialization/tokenizer/index.js";
-import { randomNumbers, randomText } from "./randomText.js";
+import { randomNumbers, randomText } from "./random-text.js";
 import { stored } from "./vectors.js";
 
 let folder: string;

@@ -19,10 +19,10 @@ import {
   type TokenShardsOptions,
   tokenShardsFolder,
 } from "../../../specialization/tokenizer/index.js";
-import { randomText } from "./randomText.js";
+import { randomText } from "./random-text.js";
 import { stored } from "./vectors.js";
 
-const script = fileURLToPath(new URL("./shardsProcess.js", import.meta.url));
+const script = fileURLToPath(new URL("./shards-process.js", import.meta.url));
 
 let folder: string;
 let tokenizer: Tokenizer;

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Tokenizer as LibraryTokenizer } from "tokenizers";
 import { Tokenizer } from "../../../specialization/tokenizer/index.js";
-import { randomText } from "./randomText.js";
+import { randomText } from "./random-text.js";
 import { stored, unpack, vectors } from "./vectors.js";
 
 let folder: string;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Tokenizer, TokenizerError } from "../../../specialization/tokenizer/index.js";
 import { WordCounts } from "../../../specialization/tokenizer/trainer.js";
-import { randomNumbers, randomText } from "./randomText.js";
+import { randomNumbers, randomText } from "./random-text.js";
 import { stored } from "./vectors.js";
 
 /** The lines of the training text with their line ends, as Hugging Face's trainer reads files. */

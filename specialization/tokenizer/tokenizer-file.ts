@@ -2,8 +2,8 @@
 // when it is of the wrong kind. The keys that only the `tokenizers` package interprets (normalizer, pre_tokenizer, decoder) are
 // left to that package's own checks.
 
-import { byteCharacters } from "./byteAlphabet.js";
-import { charsMapProblem } from "./charsMap.js";
+import { byteCharacters } from "./byte-alphabet.js";
+import { charsMapProblem } from "./chars-map.js";
 import { TokenizerError } from "./errors.js";
 
 /** A token outside the model's vocabulary, or one that text must never be cut through. */

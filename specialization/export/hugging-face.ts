@@ -2,8 +2,8 @@
  * A model as a folder that `transformers` loads with from_pretrained(): config.json, model.safetensors, the tokenizer.
  */
 import { join } from "node:path";
-import { tokenizerFor } from "./exportTokenizer.js";
-import { buildConfig } from "./huggingFaceConfig.js";
+import { tokenizerFor } from "./export-tokenizer.js";
+import { buildConfig } from "./hugging-face-config.js";
 import { type ModelSource, plainReader, plainTensors } from "./layout.js";
 import { replaceFolder, writeText } from "./replace.js";
 import { type TensorEntry, writeSafetensors } from "./safetensors.js";

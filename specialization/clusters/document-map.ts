@@ -6,10 +6,10 @@
 import { sampleRows } from "../../engine/clustering/seeding.js";
 import type { Gpu } from "../../engine/gpu/index.js";
 import { Random } from "../../engine/random.js";
-import type { RandomAccess } from "./balancedTree.js";
+import type { RandomAccess } from "./balanced-tree.js";
 import { squaredDistance } from "./nearest.js";
 import { multiply } from "./products.js";
-import { symmetricEigen } from "./symmetricEigen.js";
+import { symmetricEigen } from "./symmetric-eigen.js";
 
 export interface Projection {
   readonly mean: Float64Array;

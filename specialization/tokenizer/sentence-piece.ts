@@ -3,7 +3,7 @@
 // Source: google/sentencepiece, sentencepiece_model.proto (the field numbers) and normalizer.cc (the order of the steps).
 
 import { TokenizerError } from "./errors.js";
-import type { AddedToken, TokenizerContents } from "./tokenizerFile.js";
+import type { AddedToken, TokenizerContents } from "./tokenizer-file.js";
 
 /** Stands for a blank inside pieces. */
 const METASPACE = "\u2581";

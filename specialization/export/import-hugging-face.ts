@@ -5,9 +5,9 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Architecture } from "../models/architecture.js";
-import { isRealType } from "./elementTypes.js";
+import { isRealType } from "./element-types.js";
 import { FormatError, fileError } from "./errors.js";
-import { readConfig } from "./huggingFaceConfig.js";
+import { readConfig } from "./hugging-face-config.js";
 import { type ModelSource, packedTensors, plainTensors } from "./layout.js";
 import { SafetensorsFile } from "./safetensors.js";
 

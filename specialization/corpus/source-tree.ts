@@ -7,8 +7,8 @@ import { lstat, readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import ignore, { type Ignore } from "ignore";
 import picomatch from "picomatch";
-import { fileError } from "./byteStream.js";
-import { compareCodePoints } from "./codePoints.js";
+import { fileError } from "./byte-stream.js";
+import { compareCodePoints } from "./code-points.js";
 import type { CorpusReport } from "./report.js";
 
 /** Which files of a folder are documents. Globs are matched against paths inside the folder, with `/`. */

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import { zstdRawFrame } from "./zstdWriter.js";
+import { zstdRawFrame } from "./zstd-writer.js";
 
 export interface ParquetColumn {
   readonly name: string;

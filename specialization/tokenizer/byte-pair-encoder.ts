@@ -3,10 +3,10 @@
 // because no offsets, token strings or JavaScript objects are made.
 // Source: Sennrich et al. 2016 (byte-pair encoding); Radford et al. 2019 (on bytes).
 
-import { ByteTable } from "./byteTable.js";
+import { ByteTable } from "./byte-table.js";
 import { grown } from "./growable.js";
-import { PairTable } from "./pairTable.js";
-import { WordScanner } from "./wordScanner.js";
+import { PairTable } from "./pair-table.js";
+import { WordScanner } from "./word-scanner.js";
 
 /** Words longer than this are merged with a heap (n log n) and not kept in the cache. */
 const LONG_WORD_BYTES = 64;

@@ -7,7 +7,7 @@ import { kmeans } from "../../engine/clustering/index.js";
 import { sampleRows } from "../../engine/clustering/seeding.js";
 import type { Gpu } from "../../engine/gpu/index.js";
 import { Random } from "../../engine/random.js";
-import { type ClusterTree, descend, groups, type Level, type VectorSource } from "./clusterTree.js";
+import { type ClusterTree, descend, groups, type Level, type VectorSource } from "./cluster-tree.js";
 import { nearest } from "./nearest.js";
 
 export interface TreeOptions {

@@ -3,7 +3,7 @@
  * before it has been checked: sizes, depth, keys, types, shapes, and ranges that cover the data without gap or overlap.
  * Format: https://huggingface.co/docs/safetensors.
  */
-import { ELEMENT_BYTES, type ElementType, isElementType } from "./elementTypes.js";
+import { ELEMENT_BYTES, type ElementType, isElementType } from "./element-types.js";
 import { FormatError } from "./errors.js";
 
 /** The format's own limit, which keeps a hostile header from filling the memory. */

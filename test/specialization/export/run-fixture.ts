@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { packedTensors } from "../../../specialization/export/layout.js";
 import { writeSafetensors } from "../../../specialization/export/safetensors.js";
 import type { Tokenizer } from "../../../specialization/tokenizer/index.js";
-import { randomModel, SMALL } from "./randomModel.js";
+import { randomModel, SMALL } from "./random-model.js";
 
 /** Writes a run with one checkpoint for each step, whose weights are `randomModel(SMALL, step)`; `best` is the step of the best. */
 export async function writeRun(

@@ -4,8 +4,8 @@ import { after, before, describe, test } from "node:test";
 import { type Gpu, openGpu } from "../../../engine/gpu/index.js";
 import { Random } from "../../../engine/random.js";
 import { makeProducts } from "../../../specialization/clusters/products.js";
-import { orthonormalize, randomizedSvd } from "../../../specialization/clusters/randomizedSvd.js";
-import { symmetricEigen } from "../../../specialization/clusters/symmetricEigen.js";
+import { orthonormalize, randomizedSvd } from "../../../specialization/clusters/randomized-svd.js";
+import { symmetricEigen } from "../../../specialization/clusters/symmetric-eigen.js";
 import type { SparseRows } from "../../../specialization/clusters/tfidf.js";
 
 const seed = Number(process.env.SLM_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));

@@ -4,9 +4,9 @@
  * Source of names and layout: llama.cpp, docs and converter for LlamaForCausalLM.
  */
 import { type Architecture, headDimension } from "../models/architecture.js";
-import { tokenizerFor } from "./exportTokenizer.js";
+import { tokenizerFor } from "./export-tokenizer.js";
 import { type GgufTensor, type GgufValue, writeGguf } from "./gguf.js";
-import { tokenizerMetadata } from "./ggufTokenizer.js";
+import { tokenizerMetadata } from "./gguf-tokenizer.js";
 import { type ModelSource, type PlainTensor, plainReader, plainTensors, type Role } from "./layout.js";
 import { replaceFile } from "./replace.js";
 import { checkedFor, type ExportType } from "./storage.js";

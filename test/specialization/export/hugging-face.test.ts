@@ -14,8 +14,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { FormatError } from "../../../specialization/export/errors.js";
-import { exportHuggingFace } from "../../../specialization/export/huggingFace.js";
-import { importHuggingFace } from "../../../specialization/export/importHuggingFace.js";
+import { exportHuggingFace } from "../../../specialization/export/hugging-face.js";
+import { importHuggingFace } from "../../../specialization/export/import-hugging-face.js";
 import { packedTensors } from "../../../specialization/export/layout.js";
 import {
   SafetensorsFile,
@@ -24,8 +24,8 @@ import {
 } from "../../../specialization/export/safetensors.js";
 import type { Architecture } from "../../../specialization/models/architecture.js";
 import { Tokenizer } from "../../../specialization/tokenizer/index.js";
-import { randomText } from "../tokenizer/randomText.js";
-import { randomModel, referenceLogits, SMALL } from "./randomModel.js";
+import { randomText } from "../tokenizer/random-text.js";
+import { randomModel, referenceLogits, SMALL } from "./random-model.js";
 
 const root = mkdtempSync(join(tmpdir(), "slm-huggingface-"));
 after(() => rmSync(root, { recursive: true, force: true }));

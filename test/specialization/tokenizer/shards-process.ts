@@ -9,7 +9,7 @@ import {
   type DocumentPosition,
   Tokenizer,
 } from "../../../specialization/tokenizer/index.js";
-import { randomNumbers } from "./randomText.js";
+import { randomNumbers } from "./random-text.js";
 
 /** Document `index` of the generated corpus: some 2,000 characters, a thousand documents a file. */
 function generatedDocument(index: number): CorpusDocument {

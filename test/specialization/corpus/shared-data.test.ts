@@ -98,6 +98,6 @@ test("a split by unit holds out about a tenth and tears no unit apart", { skip }
 test("the checkout itself reads as a source tree", async () => {
   const { documents } = await readAll({ paths: [CHECKOUT], include: ["*.ts", "*.md", "*.wgsl"] });
   const ids = documents.map(({ id }) => id);
-  assert.ok(ids.includes("specialization/corpus/sourceTree.ts"));
+  assert.ok(ids.includes("specialization/corpus/source-tree.ts"));
   assert.ok(ids.every((id) => !/(^|\/)(node_modules|dist|\.git)\//.test(id ?? "")));
 });

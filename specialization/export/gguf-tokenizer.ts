@@ -3,14 +3,14 @@
  * them; those here were compared with this project's tokenizer. Any other is refused, not approximated.
  */
 
-import { byteCharacters } from "../tokenizer/byteAlphabet.js";
+import { byteCharacters } from "../tokenizer/byte-alphabet.js";
 import type { Tokenizer } from "../tokenizer/index.js";
 import {
   type BytePairContents,
   isPlainByteLevel,
   mergeParts,
   type TokenizerContents,
-} from "../tokenizer/tokenizerFile.js";
+} from "../tokenizer/tokenizer-file.js";
 import { FormatError } from "./errors.js";
 import type { GgufValue } from "./gguf.js";
 

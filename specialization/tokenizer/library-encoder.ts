@@ -3,7 +3,7 @@
 
 import { Tokenizer as LibraryTokenizer } from "tokenizers";
 import { TokenizerError } from "./errors.js";
-import type { TokenizerContents } from "./tokenizerFile.js";
+import type { TokenizerContents } from "./tokenizer-file.js";
 
 /** Texts handed to the library at once: bounds the objects it makes for each token. */
 const BATCH_CHARACTERS = 1 << 20;

@@ -6,7 +6,7 @@
 import type { Gpu } from "../../engine/gpu/index.js";
 import { Random } from "../../engine/random.js";
 import { makeProducts, multiply, type ProductKind } from "./products.js";
-import { symmetricEigen } from "./symmetricEigen.js";
+import { symmetricEigen } from "./symmetric-eigen.js";
 import type { SparseRows } from "./tfidf.js";
 
 export interface SvdOptions {
