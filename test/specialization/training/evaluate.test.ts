@@ -12,7 +12,7 @@ import { Tokenizer } from "../../../specialization/tokenizer/index.js";
 import { type DocumentLoss, Evaluator } from "../../../specialization/training/evaluate.js";
 import { prepareSet } from "../../../specialization/training/prepare.js";
 import { parseTask, scoreTask } from "../../../specialization/training/tasks.js";
-import { randomModel, referenceLosses } from "../export/randomModel.js";
+import { randomModel, referenceLosses } from "../export/random-model.js";
 
 const ARCHITECTURE: Architecture = {
   vocabulary: 320,
