@@ -9,6 +9,7 @@ import { loadParameters } from "../../specialization/models/load.js";
 import { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { Evaluator, type SetLoss } from "../../specialization/training/evaluate.js";
 import { prepareSet } from "../../specialization/training/prepare.js";
+import { fileFailure } from "../../specialization/training/run-error.js";
 import { parseTask, scoreTask, type TaskScore } from "../../specialization/training/tasks.js";
 import { type Column, formatTable } from "../table.js";
 
@@ -97,7 +98,7 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
       }
       const tasks: Record<string, TaskScore> = {};
       for (const file of options.task) {
-        const questions = parseTask(file, readFileSync(file, "utf8"));
+        const questions = parseTask(file, readTask(file));
         tasks[basename(file)] = await scoreTask(evaluator, tokenizer, questions);
       }
       if (options.json)
@@ -109,6 +110,14 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
     });
   } finally {
     await source.close();
+  }
+}
+
+function readTask(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw fileFailure(file, "read", error);
   }
 }
 

@@ -26,16 +26,21 @@ export function registerGenerate(program: Command): void {
     .argument("<model>", "a run (its name or folder), a checkpoint's folder, or a Hugging Face folder")
     .description("continue a prompt (from --prompt, or standard input when it is no terminal)")
     .option("--prompt <text>", "beginning of the text; empty starts a new document")
-    .option("--tokens <count>", "at most so many tokens", number(1, true), 200)
+    .option("--tokens <count>", "at most so many tokens", number(1, { whole: true }), 200)
     .option("--temperature <number>", "0 always takes the likeliest token", number(0), 0.8)
-    .option("--top-k <count>", "draw from so many likeliest tokens; 0 from all", number(0, true), 0)
+    .option(
+      "--top-k <count>",
+      "draw from so many likeliest tokens; 0 from all",
+      number(0, { whole: true }),
+      0,
+    )
     .option(
       "--top-p <share>",
       "draw from the likeliest tokens that together have this probability",
-      number(0),
+      number(0, { maximum: 1 }),
       1,
     )
-    .option("--seed <number>", "repeat an earlier text", number(0, true))
+    .option("--seed <number>", "repeat an earlier text", number(0, { whole: true }))
     .option("--checkpoint <name>", "step-N or best, of a run; the newest without it")
     .option("--runs <folder>", "folder of runs", "runs")
     .option("--adapter <name>", "adapter, by name or index")
@@ -43,12 +48,16 @@ export function registerGenerate(program: Command): void {
     .action(generate);
 }
 
-function number(minimum: number, whole = false): (value: string) => number {
+function number(
+  minimum: number,
+  { whole = false, maximum = Number.MAX_SAFE_INTEGER } = {},
+): (value: string) => number {
+  const range = maximum < Number.MAX_SAFE_INTEGER ? ` from ${minimum} to ${maximum}` : `, ${minimum} or more`;
   return (value) => {
     const parsed = Number(value);
-    if (value.trim() === "" || !(parsed >= minimum) || (whole && !Number.isInteger(parsed))) {
-      throw new InvalidArgumentError(`A ${whole ? "whole " : ""}number, ${minimum} or more.`);
-    }
+    const fits = value.trim() !== "" && parsed >= minimum && parsed <= maximum;
+    if (!fits || (whole && !Number.isInteger(parsed)))
+      throw new InvalidArgumentError(`A ${whole ? "whole " : ""}number${range}.`);
     return parsed;
   };
 }

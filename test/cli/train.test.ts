@@ -14,7 +14,7 @@ import {
   stateOf,
   writeConfig,
   writeCorpus,
-} from "./tinyRun.js";
+} from "./tiny-run.js";
 
 const folder = mkdtempSync(join(tmpdir(), "slm-train-"));
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -108,15 +108,24 @@ export class Running {
   }
 }
 
+export interface StartOptions {
+  /** Text for standard input, which is empty otherwise. */
+  readonly input?: string;
+  readonly nodeOptions?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export function start(
   folder: string,
   parameters: readonly string[],
-  nodeOptions: readonly string[] = [],
+  { input, nodeOptions = [], env }: StartOptions = {},
 ): Running {
   const child = spawn(process.execPath, [...nodeOptions, main, ...parameters], {
     cwd: folder,
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    env: { ...process.env, ...env },
   });
+  child.stdin?.end(input);
   return new Running(child, `slm ${parameters.join(" ")}`);
 }
 
