@@ -65,7 +65,8 @@ export class Session {
   readonly #stop = new AbortController();
   #trainer: Trainer | undefined;
 
-  private constructor(
+  /** On a device that is open already, and that `dispose` closes. */
+  constructor(
     readonly gpu: Gpu,
     readonly config: RunConfig,
     readonly json: boolean,
