@@ -16,7 +16,7 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs a mode of deviceProcess.ts; `interrupt` sends SIGINT when it is ready. Fails when the process does not end. */
+/** Runs a mode of device-process.ts; `interrupt` sends SIGINT when it is ready. Fails when the process does not end. */
 function run(mode: string, interrupt = false): Promise<Outcome> {
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [SCRIPT, mode], { stdio: ["ignore", "pipe", "pipe"] });

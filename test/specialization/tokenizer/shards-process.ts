@@ -1,6 +1,6 @@
 // A process that trains a tokenizer or makes token shards from a generated corpus, to be killed or run in little memory by tests.
-//   shardsProcess.js shards <root> <tokenizer.json> <documents> <segmentTokens>
-//   shardsProcess.js memory <root> <megabytes>
+//   shards-process.js shards <root> <tokenizer.json> <documents> <segmentTokens>
+//   shards-process.js memory <root> <megabytes>
 
 import assert from "node:assert/strict";
 import {
