@@ -1,0 +1,170 @@
+/**
+ * The demo's corpus: text that is on the machine once the packages are installed. The same packages give the same text in
+ * the same order: of every kind a fixed amount, taken from the packages in turn, so that none of them outweighs the rest.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Document, DuplicateIndex, openCorpus, splitSide } from "../../specialization/corpus/index.js";
+import { makeFolders, writeFileAtomically } from "../../specialization/training/atomic-file.js";
+import type { InstalledPackage } from "./packages.js";
+
+export type TextKind = "documentation" | "changelogs" | "licences" | "type declarations" | "sources";
+
+/** Bytes taken of each kind at most. */
+const AMOUNTS: Readonly<Record<TextKind, number>> = {
+  documentation: 1_300_000,
+  changelogs: 250_000,
+  licences: 200_000,
+  "type declarations": 1_250_000,
+  sources: 1_250_000,
+};
+
+/** Larger files are mostly generated. */
+const LARGEST_FILE = 256 * 1024;
+/** A text file with a longer line is minified or data. */
+const LONGEST_LINE = 1000;
+const HELD_OUT_SHARE = 0.08;
+/** A longer document would be most of the held-out text. */
+const LARGEST_HELD_OUT = 32 * 1024;
+
+const INCLUDED = [
+  ...["*.md", "*.ts", "*.js", "*.mjs"],
+  ...["LICEN[CS]E*", "license*", "COPYING*", "NOTICE*", "CHANGELOG*", "HISTORY*"],
+];
+/** Translations of a README, and code that is there in a readable form too. */
+const EXCLUDED = ["README.*.md", "*.min.js", "*.umd.js"];
+
+export interface DemoText {
+  /** JSON Lines of `text`, `source` (the kind) and `id` (package and path). */
+  readonly trainingFile: string;
+  readonly heldOutFile: string;
+  readonly heldOut: readonly Document[];
+  readonly packages: number;
+  readonly kinds: readonly { kind: TextKind; documents: number; bytes: number }[];
+  readonly trainingBytes: number;
+  readonly heldOutBytes: number;
+  /** Documents that repeat another one, exactly or nearly, and were left out. */
+  readonly repeats: number;
+}
+
+/**
+ * Gathers the text of packages and writes it to two files in a folder, unless they hold it already.
+ *
+ * @throws CorpusError when a package cannot be read, RunError when the files cannot be written
+ */
+export async function writeDemoText(
+  packages: readonly InstalledPackage[],
+  folder: string,
+): Promise<DemoText> {
+  const { documents, repeats } = await gather(packages);
+  const chosen = choose(documents);
+  const isHeldOut = (document: Piece) =>
+    /* licences repeat each other but for a name, so that a held-out one would have been seen */
+    document.kind !== "licences" &&
+    document.bytes <= LARGEST_HELD_OUT &&
+    splitSide(document, { validationFraction: HELD_OUT_SHARE }) === "validation";
+  const heldOut = chosen.filter(isHeldOut);
+  const training = chosen.filter((document) => !isHeldOut(document));
+  makeFolders(folder);
+  const trainingFile = join(folder, "training.jsonl");
+  const heldOutFile = join(folder, "held-out.jsonl");
+  writeIfNew(trainingFile, training);
+  writeIfNew(heldOutFile, heldOut);
+  const kinds = (Object.keys(AMOUNTS) as TextKind[]).map((kind) => {
+    const ofKind = chosen.filter((document) => document.kind === kind);
+    return { kind, documents: ofKind.length, bytes: sumOfBytes(ofKind) };
+  });
+  return {
+    trainingFile,
+    heldOutFile,
+    heldOut,
+    packages: packages.length,
+    kinds,
+    trainingBytes: sumOfBytes(training),
+    heldOutBytes: sumOfBytes(heldOut),
+    repeats,
+  };
+}
+
+/** A document of a package. */
+interface Piece extends Document {
+  readonly kind: TextKind;
+  readonly package: string;
+  readonly bytes: number;
+}
+
+async function gather(
+  packages: readonly InstalledPackage[],
+): Promise<{ documents: Piece[]; repeats: number }> {
+  const corpus = openCorpus({
+    name: "installed packages",
+    paths: packages.map(({ folder }) => folder),
+    format: "tree",
+    include: INCLUDED,
+    exclude: EXCLUDED,
+    maxRecordBytes: LARGEST_FILE,
+    onBadRecord: "skip",
+  });
+  const near = new DuplicateIndex({ near: {} });
+  const exact = new DuplicateIndex();
+  const owners = packages.map(({ name, folder }) => ({ name, prefix: `${folder.replaceAll("\\", "/")}/` }));
+  const documents: Piece[] = [];
+  let repeats = 0;
+  for await (const document of corpus.documents()) {
+    if (document.text.split("\n").some((line) => line.length > LONGEST_LINE)) continue;
+    const kind = kindOf(document.id!);
+    /* as near duplicates one licence of each sort would remain: too few to learn them from */
+    if ((kind === "licences" ? exact : near).add(document.text) !== undefined) {
+      repeats++;
+      continue;
+    }
+    const owner = owners.find(({ prefix }) => document.shard.startsWith(prefix))!.name;
+    documents.push({ ...document, kind, package: owner, bytes: Buffer.byteLength(document.text) });
+  }
+  return { documents, repeats };
+}
+
+function kindOf(path: string): TextKind {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  if (/^(licen[cs]e|copying|notice)/i.test(name)) return "licences";
+  if (/^(changelog|history)/i.test(name)) return "changelogs";
+  if (/\.md$/i.test(name)) return "documentation";
+  return /\.d\.[cm]?ts$/.test(name) ? "type declarations" : "sources";
+}
+
+/** Of each kind, one document of every package in turn, until there is enough. */
+function choose(documents: readonly Piece[]): Piece[] {
+  return (Object.keys(AMOUNTS) as TextKind[]).flatMap((kind) => {
+    const queues = new Map<string, Piece[]>();
+    for (const document of documents) {
+      if (document.kind !== kind) continue;
+      const queue = queues.get(document.package);
+      if (queue === undefined) queues.set(document.package, [document]);
+      else queue.push(document);
+    }
+    const chosen: Piece[] = [];
+    const longest = Math.max(0, ...[...queues.values()].map((queue) => queue.length));
+    let bytes = 0;
+    for (let turn = 0; turn < longest; turn++) {
+      for (const queue of queues.values()) {
+        if (turn >= queue.length || bytes + queue[turn].bytes > AMOUNTS[kind]) continue;
+        chosen.push(queue[turn]);
+        bytes += queue[turn].bytes;
+      }
+    }
+    return chosen;
+  });
+}
+
+/** Leaves a file as it is when its content would not change, so that tokens made from it stay valid. */
+function writeIfNew(path: string, documents: readonly Piece[]): void {
+  const lines = documents.map(
+    ({ text, kind, id, package: name }) => `${JSON.stringify({ id: `${name}/${id}`, source: kind, text })}\n`,
+  );
+  const content = lines.join("");
+  if (!existsSync(path) || readFileSync(path, "utf8") !== content) writeFileAtomically(path, content);
+}
+
+function sumOfBytes(documents: readonly Piece[]): number {
+  return documents.reduce((sum, { bytes }) => sum + bytes, 0);
+}
