@@ -177,7 +177,7 @@ function describeTraining(gpu: Gpu, config: RunConfig, secondsPerStep: number): 
     `  Model    ${formatCount(parameterCount(architecture))} parameters: the preset tiny with a vocabulary of ${VOCABULARY}`,
     `  Adapter  ${gpu.adapter.name}${gpu.adapter.kind === "software" ? ", software, no GPU" : ""}`,
     `  Time     a step of ${batch * architecture.context} tokens takes ${secondsPerStep.toPrecision(2)} s here: ` +
-      `${budget.steps} steps, ${formatDuration(budget.minutes! * 60)} at most`,
+      `${budget.steps} steps, ${budget.minutes} min at most`,
     "",
     "  Ctrl-C stops early and keeps what was learned.",
     "",
