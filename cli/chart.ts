@@ -28,6 +28,8 @@ const DOT_BITS = [
   [0x04, 0x20],
   [0x40, 0x80],
 ];
+/** Columns of dots on either side that a column of many steps is averaged with. */
+const SMOOTHING = 3;
 /** Rows between two labels of the vertical axis. */
 const LABEL_EVERY = 3;
 
@@ -39,7 +41,8 @@ export function lossChart({ training, validation, validationName, width, height 
   if (all.length === 0) return "";
   const firstStep = Math.min(...all.map(({ step }) => step));
   const lastStep = Math.max(...all.map(({ step }) => step));
-  const columns = columnMeans(line, firstStep, lastStep, width * 2);
+  const means = columnMeans(line, firstStep, lastStep, width * 2);
+  const columns = line.length > means.length ? smoothed(means) : means;
   const shown = [...columns.filter((loss) => loss !== undefined), ...marks.map(({ loss }) => loss)];
   const low = Math.min(...shown);
   const high = Math.max(...shown);
@@ -112,6 +115,17 @@ function columnMeans(
     left = column;
   }
   return means;
+}
+
+/** Each column's mean with its neighbours: single steps of small batches tell little about the course. */
+function smoothed(columns: readonly (number | undefined)[]): (number | undefined)[] {
+  return columns.map((loss, i) => {
+    if (loss === undefined) return undefined;
+    /* as many on both sides, so that the ends do not drift */
+    const reach = Math.min(SMOOTHING, i, columns.length - 1 - i);
+    const near = columns.slice(i - reach, i + reach + 1).filter((value) => value !== undefined);
+    return near.reduce((sum, value) => sum + value, 0) / near.length;
+  });
 }
 
 /** Sets the dots of a line, given for each column of dots the row of dots; steep parts are joined up. */
