@@ -85,8 +85,9 @@ export async function saveCheckpoint(
     syncFolder(dirname(path));
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
-    if (error instanceof RunError || !(error instanceof Error && "code" in error)) throw error;
-    throw fileFailure(path, "written", error);
+    if (error instanceof RunError) throw error;
+    const failure = [error, (error as Error).cause].find((e) => e instanceof Error && "syscall" in e);
+    throw failure === undefined ? error : fileFailure(path, "written", failure);
   }
 }
 
