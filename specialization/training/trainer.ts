@@ -4,22 +4,10 @@
  */
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import {
-  type AdamWOptions,
-  compileTraining,
-  DYNAMIC_LOSS_SCALE,
-  type Gpu,
-  Graph,
-  Random,
-  Readback,
-  type TrainingMemory,
-  TrainingStep,
-  targetOf,
-} from "../../engine/index.js";
+import { type Gpu, Random, Readback, TrainingStep } from "../../engine/index.js";
 import { readAdamWState } from "../../engine/optim/adamw-state.js";
 import { type Architecture, trainingFlopsPerToken } from "../models/architecture.js";
 import { Generator } from "../models/generator.js";
-import { languageModel } from "../models/transformer.js";
 import type { TokenShards } from "../tokenizer/index.js";
 import { type Batch, PackedBatches } from "./batches.js";
 import {
@@ -39,6 +27,7 @@ import { RunError } from "./run-error.js";
 import { RUN_FILES, type RunFolder } from "./run-folder.js";
 import { learningRateAt } from "./schedule.js";
 import { TensorboardWriter } from "./tensorboard.js";
+import { storageType, trainingGraph } from "./training-graph.js";
 
 /** What a caller may show while training goes on. */
 export interface TrainingProgress {
@@ -72,61 +61,6 @@ export interface TrainingResult {
 
 /** Steps whose losses may still be on their way back; enough to keep a GPU busy. */
 const STEPS_IN_FLIGHT = 2;
-
-export function storageType(gpu: Gpu, config: RunConfig): "f32" | "f16" {
-  const { precision } = config.training;
-  if (precision === "f32") return "f32";
-  if (precision === "f16" && !gpu.hasFeature("shader-f16")) {
-    throw new RunError(
-      config.name,
-      `training.precision is f16, which ${gpu.adapter.name} does not have`,
-      "Set training.precision to auto or f32",
-    );
-  }
-  /* CPU drivers emulate f16 in f32 registers: it only costs there */
-  return precision === "f16" || (gpu.adapter.kind === "gpu" && gpu.hasFeature("shader-f16")) ? "f16" : "f32";
-}
-
-function optimizerOptions(config: RunConfig, dtype: "f32" | "f16"): Partial<AdamWOptions> {
-  const { learningRate, beta1, beta2, epsilon, weightDecay, clipNorm } = config.training;
-  return {
-    learningRate,
-    beta1,
-    beta2,
-    epsilon,
-    weightDecay,
-    clipNorm,
-    ...(dtype === "f16" ? DYNAMIC_LOSS_SCALE : {}),
-  };
-}
-
-function buildGraph(config: RunConfig, architecture: Architecture, dtype: "f32" | "f16") {
-  const graph = new Graph();
-  const { batch, recompute, accumulate } = config.training;
-  const { loss } = languageModel(graph, architecture, {
-    batch,
-    tokens: architecture.context,
-    dtype,
-    recompute,
-  });
-  return { graph, request: { loss, optimizer: optimizerOptions(config, dtype), accumulate: accumulate > 1 } };
-}
-
-/** Memory that training will take, before anything is allocated. */
-export async function trainingMemory(
-  gpu: Gpu,
-  config: RunConfig,
-  architecture: Architecture,
-): Promise<TrainingMemory> {
-  const { graph, request } = buildGraph(config, architecture, storageType(gpu, config));
-  const program = await compileTraining(
-    targetOf(gpu),
-    gpu.device.limits.minUniformBufferOffsetAlignment,
-    graph,
-    request,
-  );
-  return program.memory;
-}
 
 export class Trainer {
   #step = 0;
@@ -179,7 +113,7 @@ export class Trainer {
     const { config } = run;
     const dtype = storageType(gpu, config);
     const batches = new PackedBatches(data.train, architecture.context, config.seed);
-    const { graph, request } = buildGraph(config, architecture, dtype);
+    const { graph, request } = trainingGraph(config, architecture, dtype);
     const training = await TrainingStep.create(gpu, graph, request, { seed: config.seed });
     await weights?.(training);
     const part = (buffer: { raw: GPUBuffer }, values: number) => ({
