@@ -24,8 +24,9 @@ import { modelArchitecture, type RunConfig } from "../specialization/training/co
 import { type PreparedData, prepareData } from "../specialization/training/prepare.js";
 import { RUN_FILES, RunError, RunFolder } from "../specialization/training/run-folder.js";
 import { removeRun } from "../specialization/training/run-list.js";
-import { Trainer, type TrainingListener, type TrainingResult } from "../specialization/training/trainer.js";
+import { Trainer } from "../specialization/training/trainer.js";
 import { storageType, trainingMemory } from "../specialization/training/training-graph.js";
+import type { TrainingListener, TrainingResult } from "../specialization/training/training-progress.js";
 import { keptCeiling } from "./ceiling.js";
 import { ExitCode } from "./exit.js";
 import { formatDuration, ProgressLine } from "./progress.js";

@@ -1,5 +1,5 @@
 /** `slm train` and `slm runs resume`: from a configuration to a trained model in a run folder. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { configHelp, formatProblem, loadConfig } from "../../specialization/training/config.js";
 import { RunFolder } from "../../specialization/training/run-folder.js";
 import { Session, type TrainingReport } from "../session.js";
@@ -7,10 +7,14 @@ import { withCommonOptions } from "./runs.js";
 
 interface TrainOptions {
   readonly set: string[];
+  readonly onBadRecord?: string;
+  readonly tensorboard?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
-  readonly resume?: boolean;
 }
+
+const SIGNALS = `SIGINT (Ctrl-C), SIGTERM and slm runs stop save a checkpoint and end with exit code 0; a second signal ends at once
+with 130 or 143. Whatever ended a run, slm runs resume goes on from its last checkpoint to the same weights.`;
 
 export function registerTrain(program: Command, runs: Command): void {
   program
@@ -23,20 +27,28 @@ export function registerTrain(program: Command, runs: Command): void {
       (value: string, all: string[]) => [...all, value],
       [],
     )
-    .option("--dry-run", "print parameters, operations, memory, disk and time, and train nothing")
+    .option(
+      "--dry-run",
+      "print parameters, operations, memory, disk and time, and train nothing; the tokens made are kept",
+    )
     .option("--json", "print JSON on standard output; progress goes to standard error")
     .addHelpText(
       "after",
-      () => `\nKeys of the configuration (slm config reference prints them in full):\n${configHelp()}`,
+      () =>
+        `\n${SIGNALS}\n\nKeys of the configuration (slm config reference prints them in full):\n${configHelp()}`,
     )
     .action(train);
   withCommonOptions(runs.command("resume").description("go on with a run that was stopped or killed"))
+    .addHelpText("after", () => `\n${SIGNALS}`)
     .argument("<name>", "name of the run")
     .action(resume);
 }
 
 async function train(path: string | undefined, options: TrainOptions): Promise<void> {
-  const { config, warnings } = loadConfig(path, options.set);
+  const overrides = [...options.set];
+  if (options.onBadRecord !== undefined) overrides.push(`data.onBadRecord=${options.onBadRecord}`);
+  if (options.tensorboard) overrides.push("output.tensorboard=true");
+  const { config, warnings } = loadConfig(path, overrides);
   for (const warning of warnings) process.stderr.write(`${formatProblem(warning)}\n`);
   const session = await Session.open(config, options.json === true);
   try {

@@ -28,36 +28,7 @@ import { RUN_FILES, type RunFolder } from "./run-folder.js";
 import { learningRateAt } from "./schedule.js";
 import { TensorboardWriter } from "./tensorboard.js";
 import { storageType, trainingGraph } from "./training-graph.js";
-
-/** What a caller may show while training goes on. */
-export interface TrainingProgress {
-  readonly step: number;
-  readonly loss: number;
-  readonly learningRate: number;
-  readonly tokensPerSecond: number;
-  readonly flopsPerSecond: number;
-  readonly memory: number;
-  /** Share of the budget used, 0 … 1, and the seconds left at this rate. */
-  readonly progress: number;
-  readonly secondsLeft: number;
-}
-
-export interface TrainingListener {
-  onStep?(progress: TrainingProgress): void;
-  onEvaluation?(step: number, set: string, result: SetLoss): void;
-  onCheckpoint?(step: number): void;
-  onSample?(step: number, prompt: string, text: string): void;
-  onMessage?(message: string): void;
-}
-
-export type TrainingEnd = "budget" | "early stopping" | "stopped";
-
-export interface TrainingResult {
-  readonly end: TrainingEnd;
-  readonly step: number;
-  readonly tokens: number;
-  readonly evaluations: Readonly<Record<string, SetLoss>>;
-}
+import type { TrainingEnd, TrainingListener, TrainingResult } from "./training-progress.js";
 
 /** Steps whose losses may still be on their way back; enough to keep a GPU busy. */
 const STEPS_IN_FLIGHT = 2;

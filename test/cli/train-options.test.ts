@@ -237,14 +237,16 @@ test("checkpoints are pruned, samples and TensorBoard files written, hold-out ev
   const bytes = readFileSync(join(path, "tensorboard", file));
   for (const tag of ["train/loss", "train/learning rate", "validation/validation"])
     assert.ok(bytes.includes(tag));
-  /* the same text again, from the tokens that were kept: the account is the same */
-  const again = await trained(
-    "everything-again",
-    "data.train=bad.jsonl",
-    "data.onBadRecord=skip",
-    "data.holdOut=0.1",
-  );
-  assert.deepEqual(again.report.corpora, report.corpora);
+  /* the same text again, from the tokens that were kept: the account is the same; with the options' short forms */
+  const parameters = ["--on-bad-record", "skip", "--tensorboard", "--json", "--set", "name=everything-again"];
+  const sets = ["data.train=bad.jsonl", "data.holdOut=0.1"].flatMap((each) => ["--set", each]);
+  const again = await slmIn(folder, "train", "tiny.yaml", ...parameters, ...sets);
+  assert.equal(again.code, 0, again.stderr);
+  assert.deepEqual(JSON.parse(again.stdout).corpora, report.corpora);
+  assert.equal(readdirSync(join(runs, "everything-again/tensorboard")).length, 1);
+  const refused = await slmIn(folder, "train", "tiny.yaml", "--set", "data.train=bad.jsonl");
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /bad\.jsonl.*line 121/);
 });
 
 describe("model.from", () => {
