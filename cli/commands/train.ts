@@ -27,6 +27,13 @@ export function registerTrain(program: Command, runs: Command): void {
       (value: string, all: string[]) => [...all, value],
       [],
     )
+    .addOption(
+      new Option("--on-bad-record <what>", "short for --set data.onBadRecord=<what>").choices([
+        "skip",
+        "fail",
+      ]),
+    )
+    .option("--tensorboard", "short for --set output.tensorboard=true")
     .option(
       "--dry-run",
       "print parameters, operations, memory, disk and time, and train nothing; the tokens made are kept",
