@@ -21,6 +21,7 @@ import {
   ValidationError,
 } from "./errors.js";
 import { Kernel, type KernelSource, kernelKey } from "./kernel.js";
+import { waitWithNaps } from "./waiting.js";
 
 export interface OpenOptions {
   /** An index or part of a name from `listAdapters()`; otherwise SLM_ADAPTER, otherwise the best GPU. */
@@ -272,10 +273,15 @@ export class Gpu {
     this.counters.submits++;
   }
 
+  /** Awaits a promise of the device's; on software adapters this thread leaves the processor to the driver meanwhile. */
+  waitFor<T>(promise: Promise<T>): Promise<T> {
+    return this.adapter.kind === "software" ? waitWithNaps(promise) : promise;
+  }
+
   /** Waits until everything submitted has run; throws what went wrong. */
   async synchronize(): Promise<void> {
     this.check();
-    await this.device.queue.onSubmittedWorkDone();
+    await this.waitFor(this.device.queue.onSubmittedWorkDone());
     this.check();
   }
 
@@ -297,7 +303,7 @@ export class Gpu {
     encoder.copyBufferToBuffer(source, offset, staging, 0, size);
     this.submit(encoder.finish());
     try {
-      await staging.mapAsync(GPUMapMode.READ, 0, size);
+      await this.waitFor(staging.mapAsync(GPUMapMode.READ, 0, size));
     } catch (error) {
       this.check();
       throw new GpuError(`Reading "${source.label}" back failed: ${(error as Error).message}`);

@@ -52,7 +52,7 @@ export class Readback {
     }
     this.gpu.submit(encoder.finish());
     try {
-      await staging.mapAsync(GPUMapMode.READ);
+      await this.gpu.waitFor(staging.mapAsync(GPUMapMode.READ));
     } catch (error) {
       this.gpu.check();
       throw new GpuError(`Reading values back failed: ${(error as Error).message}`);
