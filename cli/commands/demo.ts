@@ -79,13 +79,11 @@ function parseSeed(text: string): number {
 async function demo(options: DemoOptions): Promise<void> {
   const begin = performance.now();
   const say = options.json ? () => undefined : (text: string) => console.log(text);
-  say(bold("A small language model, trained from nothing on this machine"));
-
-  const text = await writeDemoText(installedPackages(), resolve(cacheOf(RUNS), "demo"));
-  say(describeText(text));
-
   const gpu = await openGpu({ adapter: options.adapter });
   try {
+    say(bold("A small language model, trained from nothing on this machine"));
+    const text = await writeDemoText(installedPackages(), resolve(cacheOf(RUNS), "demo"));
+    say(describeText(text));
     const kind = gpu.adapter.kind === "gpu" ? "gpu" : "software";
     const minutes = options.minutes ?? MINUTES[kind];
     const trial = configOf(options, text, BATCH[kind], { minutes });
