@@ -1,7 +1,7 @@
 /** `slm export`: a trained model for other people's tools, as a Hugging Face folder or a GGUF file. */
 import { type Command, Option } from "commander";
-import { exportGguf } from "../../specialization/export/ggufModel.js";
-import { exportHuggingFace } from "../../specialization/export/huggingFace.js";
+import { exportGguf } from "../../specialization/export/gguf-model.js";
+import { exportHuggingFace } from "../../specialization/export/hugging-face.js";
 import { modelFolder, openExportSource } from "../../specialization/export/source.js";
 import { EXPORT_TYPES, type ExportType } from "../../specialization/export/storage.js";
 import { parameterCount } from "../../specialization/models/architecture.js";
