@@ -35,7 +35,10 @@ function call<B>(
       file: FILE,
       entryPoint,
       types: { Real: real },
-      constants: { WORKGROUP: target.software ? 8 : 256 },
+      constants: {
+        WORKGROUP: target.software ? 8 : 256,
+        KEEP_EXPONENTIALS: target.software && real === "f32" && entryPoint === "training",
+      },
     },
     bindings,
     params: {
