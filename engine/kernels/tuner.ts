@@ -70,7 +70,9 @@ export async function tune(gpu: Gpu, target: Target = targetOf(gpu)): Promise<bo
   let measured = false;
   for (const miss of preferences.takeMisses()) {
     let best: { name: string; milliseconds: number } | undefined;
-    for (const { name, problem } of candidates(target, miss)) {
+    const all = candidates(target, miss);
+    if (all.length < 2) continue;
+    for (const { name, problem } of all) {
       const { milliseconds } = await timeCase(gpu, problem(), 0.1);
       if (!best || milliseconds < best.milliseconds) best = { name, milliseconds };
     }
