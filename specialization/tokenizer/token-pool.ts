@@ -80,7 +80,9 @@ export class TokenPool {
         jobs.push(job);
         worker.postMessage(job.texts, [job.texts.bytes.buffer, job.texts.ends.buffer]);
       }
-    // a thread with work keeps the process alive until its answer
+    // a thread that is being ended keeps the process alive until it is gone
+    if (this.#failure !== undefined) return;
+    // a thread with work keeps it alive until its answer
     for (const [worker, jobs] of this.#workers) jobs.length > 0 ? worker.ref() : worker.unref();
   }
 
