@@ -11,7 +11,7 @@ test("closing a pool that is at work ends its threads before the process ends", 
   const tokenizerModule = new URL("../../../specialization/tokenizer/tokenizer.js", import.meta.url);
   const poolModule = new URL("../../../specialization/tokenizer/token-pool.js", import.meta.url);
   // a process of its own: the test runner's timers would keep this one alive
-  const program = `
+  const program = `(async () => {
     const { Tokenizer } = await import(${JSON.stringify(tokenizerModule)});
     const { TokenPool } = await import(${JSON.stringify(poolModule)});
     const text = "one and two, ".repeat(4000);
@@ -24,7 +24,8 @@ test("closing a pool that is at work ends its threads before the process ends", 
       await pool.close();
       await Promise.all(rest);
     }
-    console.log("all closed");`;
-  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", program]);
+    console.log("all closed");
+  })()`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["-e", program]);
   assert.equal(stdout, "all closed\n");
 });
