@@ -13,9 +13,6 @@
 
 alias Real = f32;
 const WORKGROUP: u32 = 256;
-// `training` only: maximum first, then each exponential once, kept in the place of its logit. One exponential an element
-// instead of two for one more pass over the row: for adapters whose rows stay in a cache. Not for f16 rows.
-const KEEP_EXPONENTIALS: bool = false;
 const LOWEST: f32 = -3.4028234e38;
 
 struct Params {
@@ -131,43 +128,6 @@ fn training(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
   let label = targets[token];
   let ignored = is_ignored(label);
   let factor = select(weights[token] * seed[0], 0.0, ignored);
-  if (KEEP_EXPONENTIALS) {
-    var maximum = LOWEST;
-    for (var c = lane; c < params.columns; c += WORKGROUP) { maximum = max(maximum, f32(gradient[start + c])); }
-    maximum = workgroup_max(maximum, lane);
-    // Four sums at once: one alone would wait for itself at every step.
-    var sums = vec4f();
-    var c = lane;
-    for (; c + 3u * WORKGROUP < params.columns; c += 4u * WORKGROUP) {
-      let x = vec4f(f32(gradient[start + c]), f32(gradient[start + c + WORKGROUP]),
-                    f32(gradient[start + c + 2u * WORKGROUP]), f32(gradient[start + c + 3u * WORKGROUP]));
-      let e = exp(x - maximum);
-      sums += e;
-      for (var i = 0u; i < 4u; i++) {
-        if (c + i * WORKGROUP == label && !ignored) { losses[token] = maximum - x[i]; }
-        gradient[start + c + i * WORKGROUP] = Real(e[i]);
-      }
-    }
-    for (; c < params.columns; c += WORKGROUP) {
-      let x = f32(gradient[start + c]);
-      let e = exp(x - maximum);
-      sums.x += e;
-      if (c == label && !ignored) { losses[token] = maximum - x; }
-      gradient[start + c] = Real(e);
-    }
-    let sum = workgroup_sum((sums.x + sums.y) + (sums.z + sums.w), lane);
-    let scale = factor / sum;
-    for (var c = lane; c < params.columns; c += WORKGROUP) {
-      // The lane that wrote the maximum less the target's logit completes the loss.
-      if (c == label && !ignored) { losses[token] += log(sum); }
-      gradient[start + c] = Real(f32(gradient[start + c]) * scale - select(0.0, factor, c == label));
-    }
-    if (lane == 0u) {
-      lse[token] = maximum + log(sum);
-      if (ignored) { losses[token] = 0.0; }
-    }
-    return;
-  }
   var state = Running(LOWEST, 0.0);
   for (var c = lane; c < params.columns; c += WORKGROUP) { state = include(state, f32(gradient[start + c])); }
   let total = log_sum_exp(state, lane);

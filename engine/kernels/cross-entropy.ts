@@ -1,9 +1,17 @@
-/** Softmax cross-entropy of a chunk of logits, hard or distilled: host side of shaders/cross-entropy.wgsl. */
+/**
+ * Softmax cross-entropy of a chunk of logits, hard or distilled: host side of shaders/cross-entropy.wgsl and, for
+ * training on CPU drivers, shaders/cross-entropy-cpu.wgsl.
+ */
 import type { KernelCall } from "../gpu/index.js";
 import { type KernelCase, type KernelDefinition, type Real, realSources, roundTo } from "./definition.js";
 import { rowGroups, type Target } from "./target.js";
 
 const FILE = "cross-entropy.wgsl";
+const CPU_FILE = "cross-entropy-cpu.wgsl";
+/** Lanes of the CPU kernel: a subgroup. */
+const CPU_LANES = 8;
+
+export type CrossEntropyVariant = "rows" | "cpu";
 
 /** A chunk: `rows` tokens of `columns` logits; its tokens begin at `firstRow` of the per-token arrays. */
 export interface CrossEntropyShape {
@@ -35,10 +43,7 @@ function call<B>(
       file: FILE,
       entryPoint,
       types: { Real: real },
-      constants: {
-        WORKGROUP: target.software ? 8 : 256,
-        KEEP_EXPONENTIALS: target.software && real === "f32" && entryPoint === "training",
-      },
+      constants: { WORKGROUP: target.software ? 8 : 256 },
     },
     bindings,
     params: {
@@ -86,12 +91,19 @@ export function crossEntropyBackward<B>(
   return call(target, real, "backward", shape, bindings, { flops: 4, passes: 2, tokenValues: 3 });
 }
 
+/** The variant that trains on this device; that for CPU drivers wants rows of whole vectors. */
+function trainingVariant(target: Target, real: Real, columns: number): CrossEntropyVariant {
+  const cpu = target.software && target.subgroupSize === CPU_LANES && real === "f32";
+  return cpu && columns % 4 === 0 ? "cpu" : "rows";
+}
+
 /** Forward and backward in one dispatch: fills losses and lse and replaces the logits by their gradient. */
 export function crossEntropyTraining<B>(
   target: Target,
   real: Real,
   shape: CrossEntropyShape,
   b: { logits: B; targets: B; weights: B; seed: B; losses: B; lse: B },
+  variant: CrossEntropyVariant = trainingVariant(target, real, shape.columns),
 ): KernelCall<B> {
   const bindings = {
     gradient: b.logits,
@@ -101,7 +113,14 @@ export function crossEntropyTraining<B>(
     losses: b.losses,
     lse: b.lse,
   };
-  return call(target, real, "training", shape, bindings, { flops: 8, passes: 3, tokenValues: 4 });
+  const rows = call(target, real, "training", shape, bindings, { flops: 8, passes: 3, tokenValues: 4 });
+  if (variant === "rows") return rows;
+  const { temperature: _, mix: __, ...params } = rows.params as Record<string, number>;
+  return {
+    ...rows,
+    kernel: { file: CPU_FILE, entryPoint: "training" },
+    params,
+  };
 }
 
 /**
@@ -137,17 +156,27 @@ export const crossEntropy: KernelDefinition = {
       runsOn: () => true,
       sources: realSources(FILE, ["forward", "backward", "training", "distill"]),
     },
+    {
+      name: "cpu",
+      purpose: "training on CPU drivers with subgroups of 8",
+      file: CPU_FILE,
+      reals: ["f32"],
+      runsOn: (target) => target.software && target.subgroupSize === CPU_LANES,
+      sources: [{ file: CPU_FILE, entryPoint: "training" }],
+    },
   ],
   cases(context) {
+    const vector = context.variant === "cpu" ? 4 : 1;
     const shapes = [
       [1, 2],
       [3, 7],
+      [5, 127],
       [5, 255],
       [17, 256],
       [4, 257],
       [9, 1009],
       [2, 8191],
-    ];
+    ].map(([rows, columns]) => [rows, Math.ceil(columns / vector) * vector]);
     return shapes.map(([rows, columns]) => problem(context, rows, columns));
   },
   benchmark: (context) =>
@@ -168,8 +197,16 @@ function draw({ random, real }: Parameters<KernelDefinition["cases"]>[0], rows: 
   const firstRow = 2;
   const tokens = rows + firstRow + 1;
   const shape = { rows, columns, firstRow, ignoreIndex: IGNORE, temperature: 2.5, mix: 0.3 };
-  /* among few columns a confident row has a gradient that is all rounding: keep those undecided */
-  const x = roundTo(real, random.normals(rows * columns, columns < 16 ? 0.5 : 3));
+  /*
+   * Among few columns a confident row has a gradient that is all rounding: keep those undecided. And their lse away
+   * from 0, where the rounding of a logit would count as a large relative error.
+   */
+  const few = columns < 16;
+  const logits = random.normals(rows * columns, few ? 0.5 : 3);
+  const x = roundTo(
+    real,
+    logits.map((value) => value + (few ? 2 : 0)),
+  );
   const teacher = roundTo(real, random.normals(rows * columns, 3));
   /* every third token from the second on is ignored, by index or by lying outside the vocabulary */
   const targets = Uint32Array.from({ length: tokens }, (_, t) =>
@@ -184,7 +221,7 @@ function problem(
   rows: number,
   columns: number,
 ): KernelCase {
-  const { target, real } = context;
+  const { target, real, variant } = context;
   const { x, teacher, targets, weights, shape, tokens } = draw(context, rows, columns);
   const zeros = new Float32Array(tokens);
   const seed = Float32Array.of(SEED_GRADIENT);
@@ -216,12 +253,13 @@ function problem(
         lse: "lse",
       }),
       crossEntropyBackward(target, real, shape, { ...given, logits: "apart", lse: "lse" }),
-      crossEntropyTraining(target, real, shape, {
-        ...given,
-        logits: "fused",
-        losses: "fusedLosses",
-        lse: "fusedLse",
-      }),
+      crossEntropyTraining(
+        target,
+        real,
+        shape,
+        { ...given, logits: "fused", losses: "fusedLosses", lse: "fusedLse" },
+        variant as CrossEntropyVariant,
+      ),
       distillationTraining(target, real, shape, {
         ...given,
         logits: "distilled",
