@@ -2,11 +2,11 @@
 import type { Command } from "commander";
 import {
   ConfigError,
-  configJsonSchema,
-  configReference,
   configToYaml,
+  configurationPage,
   formatProblem,
   loadConfig,
+  RUN_REFERENCE,
 } from "../../specialization/training/config.js";
 import { ExitCode } from "../exit.js";
 
@@ -29,12 +29,12 @@ export function registerConfig(program: Command): Command {
   config
     .command("schema")
     .description("print the JSON Schema, for editors")
-    .action(() => console.log(JSON.stringify(configJsonSchema(), null, 2)));
+    .action(() => console.log(JSON.stringify(RUN_REFERENCE.jsonSchema(), null, 2)));
   config
     .command("reference")
     .description("print the reference of all keys as Markdown")
     .action(() => {
-      process.stdout.write(configReference());
+      process.stdout.write(configurationPage());
     });
   return config;
 }

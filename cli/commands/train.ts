@@ -1,6 +1,6 @@
 /** `slm train` and `slm runs resume`: from a configuration to a trained model in a run folder. */
 import { type Command, Option } from "commander";
-import { configHelp, formatProblem, loadConfig } from "../../specialization/training/config.js";
+import { formatProblem, loadConfig, RUN_REFERENCE } from "../../specialization/training/config.js";
 import { RunFolder } from "../../specialization/training/run-folder.js";
 import { Session, type TrainingReport } from "../session.js";
 import { withCommonOptions } from "./runs.js";
@@ -42,7 +42,7 @@ export function registerTrain(program: Command, runs: Command): void {
     .addHelpText(
       "after",
       () =>
-        `\n${SIGNALS}\n\nKeys of the configuration (slm config reference prints them in full):\n${configHelp()}`,
+        `\n${SIGNALS}\n\nKeys of the configuration (slm config reference prints them in full):\n${RUN_REFERENCE.help()}`,
     )
     .action(train);
   withCommonOptions(runs.command("resume").description("go on with a run that was stopped or killed"))

@@ -4,11 +4,18 @@
  */
 import type { z } from "zod";
 import { type ConfigProblem, show } from "./config-error.js";
-import { configKeys, keyAt } from "./config-reference.js";
+import type { ConfigReference } from "./config-reference.js";
 import { getAt, type KeyPath } from "./config-source.js";
 
-/** Names that other trainers use for these keys. */
-const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
+/** What suggestions are made from: the keys there are, and names that other trainers use for them. */
+export interface KnownKeys {
+  readonly reference: ConfigReference;
+  /** By name in lower case, without "_" and "-". */
+  readonly elsewhere: Readonly<Record<string, string>>;
+}
+
+/** Names that other trainers use for keys of a training configuration. */
+export const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = {
   lr: "training.learningRate",
   batchsize: "training.batch",
   microbatchsize: "training.batch",
@@ -50,17 +57,21 @@ export interface LocatableProblem extends ConfigProblem {
 const UNKNOWN_KEYS_SHOWN = 50;
 
 /** The problems behind one issue of the schema; `value` is what was parsed. */
-export function problemsOfIssue(issue: z.core.$ZodIssue, value: unknown): LocatableProblem[] {
+export function problemsOfIssue(
+  issue: z.core.$ZodIssue,
+  value: unknown,
+  known: KnownKeys,
+): LocatableProblem[] {
   const path = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
   if (issue.code === "unrecognized_keys")
-    return issue.keys.slice(0, UNKNOWN_KEYS_SHOWN).map((key) => unknownKey([...path, key], value));
+    return issue.keys.slice(0, UNKNOWN_KEYS_SHOWN).map((key) => unknownKey([...path, key], value, known));
   if (issue.code === "invalid_key") {
     const name = String(path[path.length - 1]);
     const message = `${show(name)} is no name for a set; use letters, digits, "_" and "-", at most 64.`;
     return [{ at: path, part: "key", path: dotted(path), message, value: name }];
   }
   const given = getAt(value, path);
-  const key = keyAt(path);
+  const key = known.reference.keyAt(path);
   const expected = key?.expected ?? "another value";
   if (given === undefined) {
     return [{ at: path, part: "key", path: dotted(path), message: `is missing; expected ${expected}.` }];
@@ -79,15 +90,15 @@ export function problemsOfIssue(issue: z.core.$ZodIssue, value: unknown): Locata
   ];
 }
 
-function unknownKey(path: KeyPath, value: unknown): LocatableProblem {
+function unknownKey(path: KeyPath, value: unknown, known: KnownKeys): LocatableProblem {
   const name = String(path[path.length - 1]);
   const group = dotted(path.slice(0, -1));
-  const siblings = configKeys().filter((key) => parentOf(key.path) === group);
-  const suggestion = suggestKey(name, group);
+  const siblings = known.reference.namesIn(path.slice(0, -1));
+  const suggestion = suggestKey(name, siblings, known);
   const hint =
     suggestion !== undefined
       ? `Did you mean "${suggestion}"?`
-      : `${group === "" ? "The keys are" : `"${group}" has`} ${siblings.map((key) => lastOf(key.path)).join(", ")}.`;
+      : `${group === "" ? "The keys are" : `"${group}" has`} ${siblings.join(", ")}.`;
   return {
     at: path,
     part: "key",
@@ -99,13 +110,12 @@ function unknownKey(path: KeyPath, value: unknown): LocatableProblem {
 }
 
 /** The right name for a key that does not exist: within its group, then in any group. */
-function suggestKey(name: string, group: string): string | undefined {
-  const keys = configKeys();
-  const siblings = keys.filter((key) => parentOf(key.path) === group).map((key) => lastOf(key.path));
+function suggestKey(name: string, siblings: readonly string[], known: KnownKeys): string | undefined {
   const near = nearest(name, siblings);
   if (near !== undefined) return near;
-  const elsewhere = KNOWN_ELSEWHERE[plain(name)];
+  const elsewhere = known.elsewhere[plain(name)];
   if (elsewhere !== undefined) return elsewhere;
+  const keys = known.reference.keys();
   const same = keys.find((key) => plain(lastOf(key.path)) === plain(name));
   if (same !== undefined) return same.path;
   const close = nearest(
@@ -170,10 +180,6 @@ export function dotted(path: KeyPath): string {
 
 function plain(name: string): string {
   return name.toLowerCase().replace(/[_-]/g, "");
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf(".")));
 }
 
 function lastOf(path: string): string {

@@ -1,7 +1,9 @@
-/** Everything that is generated from the schema: the editors' JSON Schema, the list of keys, help texts, the reference page. */
+/**
+ * Everything that is generated from the schema of a kind of configuration file: the editors' JSON Schema, the list of
+ * keys, help texts, the tables of the reference page.
+ */
 import { z } from "zod";
 import { PRESETS, parameterCount } from "../models/architecture.js";
-import { runConfigSchema } from "./config-schema.js";
 import type { KeyPath } from "./config-source.js";
 
 interface SchemaNode {
@@ -24,7 +26,7 @@ interface SchemaNode {
 
 /** One key of the configuration, worded for people. */
 export interface ConfigKey {
-  /** Dotted: "training.batch"; the names of validation sets are written <name>. */
+  /** Dotted: "training.batch"; names that the user chooses are written <name> where keys lie below them. */
   readonly path: string;
   readonly description: string;
   /** Whether other keys lie below it. */
@@ -39,45 +41,146 @@ export interface ConfigKey {
   readonly isNumber: boolean;
 }
 
-let cachedSchema: SchemaNode | undefined;
-let cachedKeys: readonly ConfigKey[] | undefined;
+/** The keys of one kind of configuration file. */
+export class ConfigReference {
+  #root: SchemaNode | undefined;
+  #keys: readonly ConfigKey[] | undefined;
 
-function rawSchema(): SchemaNode {
-  cachedSchema ??= z.toJSONSchema(runConfigSchema, {
-    io: "input",
-    target: "draft-7",
-    override: ({ jsonSchema }) => {
-      /* the limits of JavaScript's integers are no limits of ours; a group's default is that of its keys */
-      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-      if (jsonSchema.properties !== undefined && typeof jsonSchema.default === "object")
-        delete jsonSchema.default;
-    },
-  }) as SchemaNode;
-  return cachedSchema;
+  /** @param title of the JSON Schema */
+  constructor(
+    readonly title: string,
+    readonly schema: z.ZodType,
+  ) {}
+
+  get #raw(): SchemaNode {
+    this.#root ??= z.toJSONSchema(this.schema, {
+      io: "input",
+      target: "draft-7",
+      override: ({ jsonSchema }) => {
+        /* the limits of JavaScript's integers are no limits of ours; a group's default is that of its keys */
+        if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+        if (jsonSchema.properties !== undefined && typeof jsonSchema.default === "object")
+          delete jsonSchema.default;
+      },
+    }) as SchemaNode;
+    return this.#root;
+  }
+
+  /** JSON Schema (draft 7) of such a file, for editors. */
+  jsonSchema(): object {
+    return { title: this.title, ...(withComputedDefaults(this.#raw) as object) };
+  }
+
+  /** Every key, groups before their keys, in the order of the schema. */
+  keys(): readonly ConfigKey[] {
+    this.#keys ??= [...walk(this.#raw, "")];
+    return this.#keys;
+  }
+
+  /** The key at a path, elements of lists and named sets included; undefined where there is none. */
+  keyAt(path: KeyPath): ConfigKey | undefined {
+    const node = this.#nodeAt(path);
+    return node && describeKey(path.join("."), node, false);
+  }
+
+  /** Names of the keys of a group; empty where there is none. */
+  namesIn(path: KeyPath): string[] {
+    const node = this.#nodeAt(path);
+    return Object.keys((node && groupOf(node)?.properties) ?? {});
+  }
+
+  #nodeAt(path: KeyPath): SchemaNode | undefined {
+    let node: SchemaNode | undefined = this.#raw;
+    for (const key of path) {
+      const group: SchemaNode | undefined = groupOf(node);
+      if (group !== undefined) node = group.properties?.[key];
+      else if (typeof node.additionalProperties === "object") node = node.additionalProperties;
+      else node = node.items;
+      if (node === undefined) return undefined;
+    }
+    return node;
+  }
+
+  /** The keys as text below a command's options: `--set key=value` with description and default. */
+  help(width = 100): string {
+    const lines = [
+      "Configuration keys, for the file and for --set key=value (slm config reference has more):",
+    ];
+    for (const key of this.keys()) {
+      if (key.isGroup) {
+        lines.push("", `  ${key.path}: ${key.description}`);
+        continue;
+      }
+      const note = key.isRequired
+        ? " (required)"
+        : key.default === undefined
+          ? ""
+          : ` (default: ${key.default})`;
+      const indent = 36;
+      const words = `${key.description}${note}`.split(" ");
+      let line = `  ${key.path} `.padEnd(indent);
+      for (const word of words) {
+        if (line.length + word.length > width && line.trimEnd().length > indent - 1) {
+          lines.push(line.trimEnd());
+          line = " ".repeat(indent);
+        }
+        line += `${word} `;
+      }
+      lines.push(line.trimEnd());
+    }
+    return lines.join("\n");
+  }
+
+  /** Markdown sections: the single keys under `top`, then one section a group. */
+  sections(top: { readonly title: string; readonly text: string }): string[] {
+    const keys = this.keys();
+    const isTop = (key: ConfigKey) => !key.path.includes(".");
+    const section = (title: string, text: string, of: readonly ConfigKey[]) => {
+      const rows = of.map((key) => [
+        `\`${key.path}\``,
+        key.expected,
+        key.isRequired ? "_required_" : (key.default ?? "none"),
+        key.description,
+      ]);
+      return [`## ${title}`, "", text, "", ...markdownTable([["key", "value", "default", ""], ...rows]), ""];
+    };
+    return [
+      ...section(
+        top.title,
+        top.text,
+        keys.filter((key) => isTop(key) && !key.isGroup),
+      ),
+      ...keys
+        .filter((key) => isTop(key) && key.isGroup)
+        .flatMap((group) =>
+          section(
+            group.path,
+            group.description,
+            keys.filter((key) => key.path.startsWith(`${group.path}.`)),
+          ),
+        ),
+    ];
+  }
 }
 
-/** JSON Schema (draft 7) of a configuration file, for editors. */
-export function configJsonSchema(): object {
-  const tidy = (node: unknown): unknown => {
-    if (Array.isArray(node)) return node.map(tidy);
-    if (typeof node !== "object" || node === null) return node;
-    const { computedDefault, ...rest } = node as Record<string, unknown>;
-    const entries = Object.entries(rest).map(([key, value]) => [key, tidy(value)] as const);
-    const result: Record<string, unknown> = Object.fromEntries(entries);
-    if (typeof computedDefault === "string")
-      result.description = `${result.description} Default: ${computedDefault}.`;
-    return result;
-  };
-  return { title: "slm-forge training configuration", ...(tidy(rawSchema()) as object) };
-}
-
-/** Every key, groups before their keys, in the order of the schema. */
-export function configKeys(): readonly ConfigKey[] {
-  cachedKeys ??= [...walk(rawSchema(), "")];
-  return cachedKeys;
+/** The nodes with their computed defaults told in the description, as JSON Schema has no word for them. */
+function withComputedDefaults(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(withComputedDefaults);
+  if (typeof node !== "object" || node === null) return node;
+  const { computedDefault, ...rest } = node as Record<string, unknown>;
+  const entries = Object.entries(rest).map(([key, value]) => [key, withComputedDefaults(value)] as const);
+  const result: Record<string, unknown> = Object.fromEntries(entries);
+  if (typeof computedDefault === "string")
+    result.description = `${result.description} Default: ${computedDefault}.`;
+  return result;
 }
 
 function* walk(node: SchemaNode, prefix: string): Generator<ConfigKey> {
+  const named = namedGroupOf(node);
+  if (named !== undefined) {
+    yield* walk(named, `${prefix}.<name>`);
+    return;
+  }
   const group = groupOf(node);
   for (const [name, child] of Object.entries(group?.properties ?? {})) {
     const path = prefix === "" ? name : `${prefix}.${name}`;
@@ -87,7 +190,7 @@ function* walk(node: SchemaNode, prefix: string): Generator<ConfigKey> {
 }
 
 function describeKey(path: string, node: SchemaNode, isRequired: boolean): ConfigKey {
-  const isGroup = groupOf(node) !== undefined;
+  const isGroup = groupOf(node) !== undefined || namedGroupOf(node) !== undefined;
   const simple = node.default !== undefined && !(isGroup && node.default !== null);
   return {
     path,
@@ -107,17 +210,9 @@ function groupOf(node: SchemaNode): SchemaNode | undefined {
   return node.anyOf?.find((option) => option.properties !== undefined);
 }
 
-/** The key at a path, elements of lists and named sets included; undefined where there is none. */
-export function keyAt(path: KeyPath): ConfigKey | undefined {
-  let node: SchemaNode | undefined = rawSchema();
-  for (const key of path) {
-    const group: SchemaNode | undefined = groupOf(node);
-    if (group !== undefined) node = group.properties?.[key];
-    else if (typeof node.additionalProperties === "object") node = node.additionalProperties;
-    else node = node.items;
-    if (node === undefined) return undefined;
-  }
-  return describeKey(path.join("."), node, false);
+/** The group behind names that the user chooses; undefined where names lead to plain values. */
+function namedGroupOf({ additionalProperties }: SchemaNode): SchemaNode | undefined {
+  return typeof additionalProperties === "object" ? groupOf(additionalProperties) : undefined;
 }
 
 function expectedOf(node: SchemaNode): string {
@@ -133,12 +228,19 @@ function expectedOf(node: SchemaNode): string {
     case "string":
       return node.pattern === undefined ? "a text" : 'a name of letters, digits, ".", "_" and "-"';
     case "array":
-      return node.items?.type === "string" ? "a list of texts" : "a list";
+      return listOf(node.items);
     case "null":
       return "null";
     default:
-      return node.properties === undefined ? "names with paths" : "a group of keys";
+      if (node.properties !== undefined) return "a group of keys";
+      return namedGroupOf(node) === undefined ? "names with paths" : "names, each with a group of keys";
   }
+}
+
+function listOf(items: SchemaNode | undefined): string {
+  if (items?.enum !== undefined) return `a list of ${items.enum.join(", ")}`;
+  if (items?.type === "string") return "a list of texts";
+  return items?.type === "integer" || items?.type === "number" ? "a list of numbers" : "a list";
 }
 
 function rangeOf({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: SchemaNode): string {
@@ -149,34 +251,6 @@ function rangeOf({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: Schem
     exclusiveMaximum === undefined ? undefined : `below ${exclusiveMaximum}`,
   ].filter((limit) => limit !== undefined);
   return limits.length === 0 ? "" : `, ${limits.join(" and ")}`;
-}
-
-/** The keys as text below a command's options: `--set key=value` with description and default. */
-export function configHelp(width = 100): string {
-  const lines = ["Configuration keys, for the file and for --set key=value (slm config reference has more):"];
-  for (const key of configKeys()) {
-    if (key.isGroup) {
-      lines.push("", `  ${key.path}: ${key.description}`);
-      continue;
-    }
-    const note = key.isRequired
-      ? " (required)"
-      : key.default === undefined
-        ? ""
-        : ` (default: ${key.default})`;
-    const indent = 36;
-    const words = `${key.description}${note}`.split(" ");
-    let line = `  ${key.path} `.padEnd(indent);
-    for (const word of words) {
-      if (line.length + word.length > width && line.trimEnd().length > indent - 1) {
-        lines.push(line.trimEnd());
-        line = " ".repeat(indent);
-      }
-      line += `${word} `;
-    }
-    lines.push(line.trimEnd());
-  }
-  return lines.join("\n");
 }
 
 /** Lines of a Markdown table with aligned columns; those named in `right` to the right. */
@@ -193,53 +267,8 @@ function markdownTable(rows: readonly (readonly string[])[], right: readonly num
   );
 }
 
-/** docs/configuration.md. */
-export function configReference(): string {
-  const lines = [
-    "# Configuration",
-    "",
-    "<!-- Generated from specialization/training/config-schema.ts: slm config reference > docs/configuration.md -->",
-    "",
-    "`slm train config.yaml` reads a YAML file; `--set key=value` (repeatable, values are YAML) overrides single keys.",
-    "Only `data.train` is required:",
-    "",
-    "```yaml",
-    "data:",
-    "  train: corpus/*.jsonl",
-    "model:",
-    "  preset: mini",
-    "training:",
-    "  budget: { tokens: 50e6 }",
-    "```",
-    "",
-    "Relative paths start from the folder of the configuration file; those given with `--set`, from the current folder.",
-    "A name that does not exist, a wrong type and keys that exclude each other are refused before anything is read.",
-    "`slm config check config.yaml` only checks; `slm config schema` prints a JSON Schema, so that an editor completes",
-    "keys and marks mistakes:",
-    "",
-    "```yaml",
-    "# yaml-language-server: $schema=slm.schema.json",
-    "```",
-    "",
-  ];
-  const top = configKeys().filter((key) => !key.path.includes(".") && !key.isGroup);
-  const section = (title: string, text: string, keys: readonly ConfigKey[]) => {
-    const rows = keys.map((key) => [
-      `\`${key.path}\``,
-      key.expected,
-      key.isRequired ? "_required_" : (key.default ?? "none"),
-      key.description,
-    ]);
-    lines.push(`## ${title}`, "", text, "", ...markdownTable([["key", "value", "default", ""], ...rows]), "");
-  };
-  section("Run", "Keys of the run as a whole.", top);
-  for (const group of configKeys().filter((key) => !key.path.includes(".") && key.isGroup)) {
-    section(
-      group.path,
-      group.description,
-      configKeys().filter((key) => key.path.startsWith(`${group.path}.`)),
-    );
-  }
+/** The presets of models, as a Markdown section. */
+export function presetSection(): string[] {
   const presets = Object.values(PRESETS).map(({ name, purpose, vocabulary, architecture: a }) => [
     `\`${name}\``,
     purpose,
@@ -257,7 +286,11 @@ export function configReference(): string {
     "heads",
     "hidden",
   ];
-  lines.push("## Presets", "", "Parameters are counted at the vocabulary given here.", "");
-  lines.push(...markdownTable([titles, ...presets], [2, 3, 4, 5, 6, 7, 8]));
-  return `${lines.join("\n")}\n`;
+  return [
+    "## Presets",
+    "",
+    "Parameters are counted at the vocabulary given here.",
+    "",
+    ...markdownTable([titles, ...presets], [2, 3, 4, 5, 6, 7, 8]),
+  ];
 }

@@ -4,6 +4,7 @@
  */
 import { type Architecture, architectureProblems, PRESETS, type PresetName } from "../models/architecture.js";
 import { type ConfigProblem, show } from "./config-error.js";
+import type { Resolution } from "./config-file.js";
 import { nearest } from "./config-problems.js";
 import type { ParsedRunConfig } from "./config-schema.js";
 
@@ -32,12 +33,6 @@ const DEFAULT_STEPS = 1000;
 const LARGEST_TRAINED_VOCABULARY = 30_000;
 const SIZES = ["layers", "width", "heads", "keyValueHeads", "hidden", "ropeTheta", "tied"] as const;
 
-export interface Resolution {
-  readonly config: RunConfig;
-  readonly problems: readonly ConfigProblem[];
-  readonly warnings: readonly ConfigProblem[];
-}
-
 /**
  * Fills the computed defaults and looks for impossible combinations.
  *
@@ -48,7 +43,7 @@ export function resolveConfig(
   parsed: ParsedRunConfig,
   given: (path: string) => boolean,
   fallbackName: string,
-): Resolution {
+): Resolution<RunConfig> {
   const { data, tokenizer, training } = parsed;
   const model = resolveModel(parsed.model);
   const holdOut = Object.keys(data.validation).length > 0 && !given("data.holdOut") ? 0 : data.holdOut;

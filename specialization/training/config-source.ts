@@ -44,24 +44,21 @@ const MAXIMUM_DEPTH = 32;
 /** Repeated keys are found below: the parser compares every key with every other, which takes minutes at this size. */
 const PARSING = { prettyErrors: false, stringKeys: true, uniqueKeys: false } as const;
 
-/** Keys whose values are paths: relative ones start from the file's folder, those of overrides from the current one. */
-const PATH_KEYS: readonly KeyPath[] = [
-  ["data", "train"],
-  ["data", "validation", "*"],
-  ["tokenizer", "file"],
-  ["model", "from"],
-  ["output", "runs"],
-];
-
 /**
  * Reads `file`, if any, and applies the overrides in order.
  *
+ * @param pathKeys keys whose values are paths, "*" for any name: relative ones start from the file's folder, those of
+ * overrides from the current one
  * @throws ConfigError when the file cannot be read or is no YAML mapping at all
  */
-export function readConfigSource(file: string | undefined, overrides: readonly string[]): ConfigSource {
+export function readConfigSource(
+  file: string | undefined,
+  overrides: readonly string[],
+  pathKeys: readonly KeyPath[],
+): ConfigSource {
   const read = file === undefined ? { value: {}, locate: () => ({}) } : readYamlFile(file);
   let value: unknown =
-    file === undefined ? read.value : withAbsolutePaths(read.value, dirname(resolve(file)));
+    file === undefined ? read.value : withAbsolutePaths(read.value, pathKeys, dirname(resolve(file)));
   const problems: ConfigProblem[] = [];
   const applied: { path: KeyPath; text: string }[] = [];
   for (const text of overrides) {
@@ -70,7 +67,7 @@ export function readConfigSource(file: string | undefined, overrides: readonly s
       problems.push(parsed);
       continue;
     }
-    const single = withAbsolutePaths(setAt({}, parsed.path, parsed.value), process.cwd());
+    const single = withAbsolutePaths(setAt({}, parsed.path, parsed.value), pathKeys, process.cwd());
     value = setAt(value, parsed.path, getAt(single, parsed.path));
     applied.push({ path: parsed.path, text });
   }
@@ -283,27 +280,28 @@ function parseOverride(text: string): { path: KeyPath; value: unknown } | Config
   }
 }
 
-function withAbsolutePaths(root: unknown, folder: string): unknown {
+function withAbsolutePaths(root: unknown, pathKeys: readonly KeyPath[], folder: string): unknown {
   let result = root;
-  for (const pattern of PATH_KEYS) {
-    const star = pattern.indexOf("*");
-    const group = star < 0 ? undefined : getAt(root, pattern.slice(0, star));
-    const keys =
-      star < 0
-        ? [pattern]
-        : isMapping(group)
-          ? Object.keys(group).map((k) => [...pattern.slice(0, star), k])
-          : [];
-    for (const path of keys) {
-      const value = getAt(root, path);
-      if (typeof value === "string") result = setAt(result, path, absolutePath(value, folder));
-      else if (Array.isArray(value)) {
-        const all = value.map((v) => (typeof v === "string" ? absolutePath(v, folder) : v));
-        result = setAt(result, path, all);
-      }
+  for (const path of pathKeys.flatMap((pattern) => matchingPaths(root, pattern))) {
+    const value = getAt(root, path);
+    if (typeof value === "string") result = setAt(result, path, absolutePath(value, folder));
+    else if (Array.isArray(value)) {
+      const all = value.map((v) => (typeof v === "string" ? absolutePath(v, folder) : v));
+      result = setAt(result, path, all);
     }
   }
   return result;
+}
+
+/** The paths that a pattern stands for in a value, "*" taking every name there is. */
+export function matchingPaths(root: unknown, pattern: KeyPath): KeyPath[] {
+  const star = pattern.indexOf("*");
+  if (star < 0) return [pattern];
+  const group = getAt(root, pattern.slice(0, star));
+  if (!isMapping(group)) return [];
+  return Object.keys(group).flatMap((name) =>
+    matchingPaths(root, [...pattern.slice(0, star), name, ...pattern.slice(star + 1)]),
+  );
 }
 
 function absolutePath(path: string, folder: string): string {

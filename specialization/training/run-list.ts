@@ -1,7 +1,7 @@
 /** Runs as a reader sees them: from their folders alone, whether or not a process is training them. */
 import { readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { configKeys, loadConfig, type RunConfig } from "./config.js";
+import { loadConfig, RUN_REFERENCE, type RunConfig } from "./config.js";
 import { getAt } from "./config-source.js";
 import { fileFailure, RunError } from "./run-error.js";
 import {
@@ -111,7 +111,7 @@ export function removeRun(runs: string, name: string, force = false): void {
 export function configDifferences(
   configs: readonly (RunConfig | undefined)[],
 ): { path: string; values: unknown[] }[] {
-  return configKeys()
+  return RUN_REFERENCE.keys()
     .filter((key) => !key.isGroup && key.path !== "name")
     .map(({ path }) => ({ path, values: configs.map((config) => getAt(config, path.split("."))) }))
     .filter(({ values }) => new Set(values.map((value) => JSON.stringify(value))).size > 1);

@@ -11,14 +11,12 @@ import {
   ConfigError,
   type ConfigProblem,
   completeConfig,
-  configHelp,
-  configJsonSchema,
-  configKeys,
   configProblems,
-  configReference,
   configToYaml,
+  configurationPage,
   loadConfig,
   modelArchitecture,
+  RUN_REFERENCE,
   validationSets,
 } from "../../../specialization/training/config.js";
 
@@ -300,7 +298,7 @@ tokenizer: vocabulary
   });
 
   test("every key refuses every value of a wrong kind", () => {
-    for (const key of configKeys()) {
+    for (const key of RUN_REFERENCE.keys()) {
       for (const value of [{ a: { b: 1 } }, [[1]], Number.NaN, Number.POSITIVE_INFINITY, -1e300]) {
         const root: Record<string, unknown> = { data: { train: "a" } };
         let group = root;
@@ -407,14 +405,14 @@ describe("what is generated from the schema", () => {
     const page = readFileSync(join(root, "docs/configuration.md"), "utf8");
     assert.equal(
       page,
-      configReference(),
+      configurationPage(),
       "run: node dist/cli/main.js config reference > docs/configuration.md",
     );
   });
 
   test("every key has a description, and a default unless it is required or truly optional", () => {
     const withoutDefault = new Set(
-      configKeys()
+      RUN_REFERENCE.keys()
         .filter((key) => !key.isGroup && !key.isRequired && key.default === undefined)
         .map((key) => key.path),
     );
@@ -426,16 +424,17 @@ describe("what is generated from the schema", () => {
         ...["steps", "tokens", "flops", "minutes"].map((k) => `training.budget.${k}`),
       ],
     );
-    for (const key of configKeys()) assert.match(key.description, /\.$/, `${key.path} lacks a description`);
+    for (const key of RUN_REFERENCE.keys())
+      assert.match(key.description, /\.$/, `${key.path} lacks a description`);
   });
 
   test("the JSON Schema names the same keys and closes every group", () => {
-    const schema = configJsonSchema() as {
+    const schema = RUN_REFERENCE.jsonSchema() as {
       additionalProperties: unknown;
       properties: Record<string, { properties?: object }>;
     };
     assert.equal(schema.additionalProperties, false);
-    const top = configKeys().filter((key) => !key.path.includes("."));
+    const top = RUN_REFERENCE.keys().filter((key) => !key.path.includes("."));
     assert.deepEqual(
       Object.keys(schema.properties),
       top.map((key) => key.path),
@@ -445,8 +444,8 @@ describe("what is generated from the schema", () => {
   });
 
   test("help names every key within the width", () => {
-    const help = configHelp(90);
-    for (const key of configKeys()) assert.ok(help.includes(key.path), key.path);
+    const help = RUN_REFERENCE.help(90);
+    for (const key of RUN_REFERENCE.keys()) assert.ok(help.includes(key.path), key.path);
     for (const line of help.split("\n")) if (!line.endsWith(":")) assert.ok(line.length <= 140, line);
   });
 });

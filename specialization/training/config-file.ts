@@ -1,0 +1,125 @@
+/**
+ * Reading a configuration file of any kind: YAML with overrides, checked in full, completed with defaults. Whatever is
+ * wrong is reported at once, each problem with its file, line, column, key, value and remedy.
+ */
+import { basename, extname } from "node:path";
+import type { z } from "zod";
+import { ConfigError, type ConfigProblem } from "./config-error.js";
+import { type KnownKeys, type LocatableProblem, problemsOfIssue } from "./config-problems.js";
+import {
+  type ConfigSource,
+  getAt,
+  type KeyPath,
+  matchingPaths,
+  readConfigSource,
+  removeAt,
+  setAt,
+} from "./config-source.js";
+
+/** What completing a parsed configuration gives. */
+export interface Resolution<Config> {
+  readonly config: Config;
+  readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly ConfigProblem[];
+}
+
+/** A kind of configuration file. */
+export interface ConfigKind<Parsed, Config> {
+  readonly schema: z.ZodType<Parsed>;
+  readonly known: KnownKeys;
+  /** Keys whose values are paths. */
+  readonly pathKeys: readonly KeyPath[];
+  /** Required keys, each with a value that is as good as any while the other keys are checked; outer ones first. */
+  readonly standIns: readonly (readonly [KeyPath, unknown])[];
+  /**
+   * Fills the defaults that depend on other keys, and looks for impossible combinations.
+   *
+   * @param given whether a key was written, rather than filled by its default
+   * @param name of the file, where the configuration names nothing itself
+   */
+  resolve(parsed: Parsed, given: (path: string) => boolean, name: string): Resolution<Config>;
+}
+
+/** What a value read elsewhere comes to: every problem, or a complete configuration. */
+export interface Examination<Config> {
+  readonly problems: readonly LocatableProblem[];
+  /** Absent when the schema refuses the value. */
+  readonly resolution: Resolution<Config> | undefined;
+}
+
+/** Reads a file of a kind. @throws ConfigError that lists every problem */
+export function readConfigFile<Parsed, Config>(
+  kind: ConfigKind<Parsed, Config>,
+  path: string | undefined,
+  overrides: readonly string[],
+): { readonly config: Config; readonly warnings: readonly ConfigProblem[] } {
+  const source = readConfigSource(path, overrides, kind.pathKeys);
+  const { problems, resolution } = examineConfig(kind, source.value, nameOfFile(path));
+  const all = [...source.problems, ...problems.map((p) => located(p, source))];
+  if (all.length > 0 || resolution === undefined) throw new ConfigError(inReadingOrder(all));
+  return {
+    config: resolution.config,
+    warnings: resolution.warnings.map((p) => located(locatable(p), source)),
+  };
+}
+
+/** Checks and completes a value. */
+export function examineConfig<Parsed, Config>(
+  { schema, known, standIns, resolve }: ConfigKind<Parsed, Config>,
+  value: unknown,
+  name: string,
+): Examination<Config> {
+  const given = (path: string) => getAt(value, path.split(".")) !== undefined;
+  const parsed = schema.safeParse(value);
+  if (parsed.success) {
+    const resolution = resolve(parsed.data, given, name);
+    return { problems: resolution.problems.map(locatable), resolution };
+  }
+  const problems = parsed.error.issues.flatMap((issue) => problemsOfIssue(issue, value, known));
+  /* without the faulty keys the rest can still be checked for combinations, so that nothing is told in two rounds */
+  const repaired = schema.safeParse(
+    problems.reduceRight((rest, { at }) => withoutFault(rest, at, standIns), value),
+  );
+  const isFaulty = ({ path }: ConfigProblem) =>
+    problems.some((p) => `${p.path}.`.startsWith(`${path}.`) || `${path}.`.startsWith(`${p.path}.`));
+  const others = repaired.success ? resolve(repaired.data, given, name).problems : [];
+  return {
+    problems: [...problems, ...others.filter((p) => !isFaulty(p)).map(locatable)],
+    resolution: undefined,
+  };
+}
+
+/** Keys of combinations are the schema's own or names of sets, and so hold no dots. */
+function locatable(problem: ConfigProblem): LocatableProblem {
+  return { ...problem, at: problem.path.split("."), part: "value" };
+}
+
+/** A problem with its place in a file. */
+export function located(problem: LocatableProblem, source?: ConfigSource): ConfigProblem {
+  const { at, part, ...rest } = problem;
+  return { ...rest, ...source?.locate(at, part) };
+}
+
+/** The value without a faulty key; required ones get their stand-ins. */
+function withoutFault(value: unknown, at: KeyPath, standIns: ConfigKind<never, never>["standIns"]): unknown {
+  let rest = at.length === 0 ? {} : removeAt(value, at);
+  for (const [pattern, standIn] of standIns) {
+    for (const path of matchingPaths(rest, pattern)) {
+      const isFaulty = path.every((key, i) => key === at[i]);
+      if (isFaulty || getAt(rest, path) === undefined) rest = setAt(rest, path, standIn);
+    }
+  }
+  return rest;
+}
+
+/** By line and column, overrides last. */
+function inReadingOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
+  const line = (p: ConfigProblem) => (p.override === undefined ? (p.line ?? 0) : Number.MAX_SAFE_INTEGER);
+  return [...problems].sort((a, b) => line(a) - line(b) || (a.column ?? 0) - (b.column ?? 0));
+}
+
+/** A name made of that of a file. */
+function nameOfFile(path: string | undefined): string {
+  const name = path === undefined ? "" : basename(path, extname(path)).replace(/[^A-Za-z0-9._-]+/g, "-");
+  return /^[A-Za-z0-9]/.test(name) ? name.slice(0, 100) : "run";
+}
