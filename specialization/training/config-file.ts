@@ -105,7 +105,8 @@ function withoutFault(value: unknown, at: KeyPath, standIns: ConfigKind<never, n
   let rest = at.length === 0 ? {} : removeAt(value, at);
   for (const [pattern, standIn] of standIns) {
     for (const path of matchingPaths(rest, pattern)) {
-      const isFaulty = path.every((key, i) => key === at[i]);
+      /* the value itself, or an element of its list */
+      const isFaulty = path.every((key, i) => key === at[i]) && typeof at[path.length] !== "string";
       if (isFaulty || getAt(rest, path) === undefined) rest = setAt(rest, path, standIn);
     }
   }

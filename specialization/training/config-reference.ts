@@ -200,7 +200,7 @@ function describeKey(path: string, node: SchemaNode, isRequired: boolean): Confi
     default: node.computedDefault ?? (simple ? JSON.stringify(node.default) : undefined),
     expected: expectedOf(node),
     allowed: node.enum,
-    isNumber: node.type === "number" || node.type === "integer",
+    isNumber: isNumber(node),
   };
 }
 
@@ -233,14 +233,19 @@ function expectedOf(node: SchemaNode): string {
       return "null";
     default:
       if (node.properties !== undefined) return "a group of keys";
-      return namedGroupOf(node) === undefined ? "names with paths" : "names, each with a group of keys";
+      if (namedGroupOf(node) !== undefined) return "names, each with a group of keys";
+      return isNumber(node.additionalProperties) ? "names with numbers" : "names with paths";
   }
 }
 
 function listOf(items: SchemaNode | undefined): string {
   if (items?.enum !== undefined) return `a list of ${items.enum.join(", ")}`;
   if (items?.type === "string") return "a list of texts";
-  return items?.type === "integer" || items?.type === "number" ? "a list of numbers" : "a list";
+  return isNumber(items) ? "a list of numbers" : "a list";
+}
+
+function isNumber(node: SchemaNode | false | undefined): boolean {
+  return node !== undefined && node !== false && (node.type === "integer" || node.type === "number");
 }
 
 function rangeOf({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: SchemaNode): string {

@@ -29,8 +29,8 @@ export interface RunConfig extends ParsedRunConfig {
 /** Name of the set that data.holdOut holds out. */
 export const HELD_OUT_SET = "validation";
 
-const DEFAULT_STEPS = 1000;
-const LARGEST_TRAINED_VOCABULARY = 30_000;
+export const DEFAULT_STEPS = 1000;
+export const LARGEST_TRAINED_VOCABULARY = 30_000;
 const SIZES = ["layers", "width", "heads", "keyValueHeads", "hidden", "ropeTheta", "tied"] as const;
 
 /**
@@ -99,7 +99,7 @@ function setNames(validation: Readonly<Record<string, unknown>>, holdOut: number
   return named.length > 0 || holdOut === 0 ? named : [HELD_OUT_SET];
 }
 
-function resolveModel(model: ParsedRunConfig["model"]): ParsedRunConfig["model"] {
+export function resolveModel(model: ParsedRunConfig["model"]): ParsedRunConfig["model"] {
   if (model.from !== undefined) return model;
   const preset: PresetName = model.preset ?? "tiny";
   const { normEpsilon: _, ...sizes } = PRESETS[preset].architecture;
@@ -109,14 +109,16 @@ function resolveModel(model: ParsedRunConfig["model"]): ParsedRunConfig["model"]
 }
 
 /** The sizes that are set, so that spreading them overrides nothing by undefined. */
-function sizesOf(model: ParsedRunConfig["model"]): Partial<Omit<Architecture, "vocabulary" | "normEpsilon">> {
+export function sizesOf(
+  model: ParsedRunConfig["model"],
+): Partial<Omit<Architecture, "vocabulary" | "normEpsilon">> {
   return Object.fromEntries(
     [...SIZES, "context" as const].filter((key) => model[key] !== undefined).map((key) => [key, model[key]]),
   );
 }
 
 /** Steps that fit the budget, as far as it says so before anything has run. */
-function knownSteps({ steps, tokens }: Budget, tokensPerStep: number): number | undefined {
+export function knownSteps({ steps, tokens }: Budget, tokensPerStep: number): number | undefined {
   const byTokens =
     tokens === undefined || Number.isNaN(tokensPerStep) ? undefined : Math.ceil(tokens / tokensPerStep);
   if (steps === undefined) return byTokens;

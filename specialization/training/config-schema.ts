@@ -7,66 +7,67 @@ import { z } from "zod";
 import { PRESETS, type PresetName } from "../models/architecture.js";
 
 /** Names of runs and validation sets become file names, and parts of dotted keys. */
-const SET_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+export const SET_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
-const wholeNumber = (minimum: number, maximum?: number) =>
+export const wholeNumber = (minimum: number, maximum?: number) =>
   maximum === undefined ? z.int().min(minimum) : z.int().min(minimum).max(maximum);
 
-const paths = () =>
+export const paths = () =>
   z
     .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
     .transform((value) => (Array.isArray(value) ? value : [value]));
 
 const presetNames = Object.keys(PRESETS) as [PresetName, ...PresetName[]];
 
-const data = z
-  .strictObject({
-    train: paths().describe("Training text: files, globs or folders, read in this order."),
-    validation: z
-      .record(z.string().regex(SET_NAME), paths())
-      .default({})
-      .meta({ computedDefault: "no sets, but see data.holdOut" })
-      .describe("Validation sets: a name and its files, globs or folders. Any number of sets."),
-    format: z
-      .enum(["auto", "jsonl", "parquet", "text", "tree"])
-      .default("auto")
-      .describe("How files are read; auto goes by their names, and reads a folder as a tree of documents."),
-    textField: z
-      .string()
-      .min(1)
-      .default("text")
-      .describe("Field of a JSON or Parquet record that holds the text."),
-    textSeparator: z
-      .string()
-      .min(1)
-      .default("whole-file")
-      .describe("Documents of a text file: whole-file, blank-line, or the exact text between two documents."),
-    include: z
-      .array(z.string().min(1))
-      .default([])
-      .describe("Globs of the files wanted from a folder; empty takes all."),
-    exclude: z.array(z.string().min(1)).default([]).describe("Globs of files left out of folders and globs."),
-    onBadRecord: z
-      .enum(["fail", "skip"])
-      .default("fail")
-      .describe("A record that cannot be read: stop, or leave it out and count it."),
-    holdOut: z
-      .number()
-      .min(0)
-      .max(0.5)
-      .default(0.01)
-      .meta({ computedDefault: "0.01; 0 with data.validation" })
-      .describe(
-        "Share of the training documents held out as the set “validation” when data.validation is empty.",
-      ),
-    deduplicate: z
-      .enum(["none", "exact", "near"])
-      .default("exact")
-      .describe("Documents dropped because they repeat another one, exactly or nearly, across all sets."),
-  })
-  .describe("Text to train and validate on.");
+/** Keys of the text of a run. */
+export const dataKeys = {
+  train: paths().describe("Training text: files, globs or folders, read in this order."),
+  validation: z
+    .record(z.string().regex(SET_NAME), paths())
+    .default({})
+    .meta({ computedDefault: "no sets, but see data.holdOut" })
+    .describe("Validation sets: a name and its files, globs or folders. Any number of sets."),
+  format: z
+    .enum(["auto", "jsonl", "parquet", "text", "tree"])
+    .default("auto")
+    .describe("How files are read; auto goes by their names, and reads a folder as a tree of documents."),
+  textField: z
+    .string()
+    .min(1)
+    .default("text")
+    .describe("Field of a JSON or Parquet record that holds the text."),
+  textSeparator: z
+    .string()
+    .min(1)
+    .default("whole-file")
+    .describe("Documents of a text file: whole-file, blank-line, or the exact text between two documents."),
+  include: z
+    .array(z.string().min(1))
+    .default([])
+    .describe("Globs of the files wanted from a folder; empty takes all."),
+  exclude: z.array(z.string().min(1)).default([]).describe("Globs of files left out of folders and globs."),
+  onBadRecord: z
+    .enum(["fail", "skip"])
+    .default("fail")
+    .describe("A record that cannot be read: stop, or leave it out and count it."),
+  holdOut: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .default(0.01)
+    .meta({ computedDefault: "0.01; 0 with data.validation" })
+    .describe(
+      "Share of the training documents held out as the set “validation” when data.validation is empty.",
+    ),
+  deduplicate: z
+    .enum(["none", "exact", "near"])
+    .default("exact")
+    .describe("Documents dropped because they repeat another one, exactly or nearly, across all sets."),
+};
 
-const tokenizer = z
+const data = z.strictObject(dataKeys).describe("Text to train and validate on.");
+
+export const tokenizer = z
   .strictObject({
     vocabulary: wholeNumber(300, 30_000)
       .optional()
@@ -77,53 +78,60 @@ const tokenizer = z
   .prefault({})
   .describe("Where tokens come from. With model.from and neither key, the checkpoint's tokenizer is used.");
 
+/** Keys of the sizes of a transformer. */
+export const modelKeys = {
+  preset: z
+    .enum(presetNames)
+    .optional()
+    .meta({ computedDefault: "tiny, without model.from" })
+    .describe("Sizes to start from; the keys below override them one by one."),
+  context: wholeNumber(8, 131_072)
+    .optional()
+    .meta({ computedDefault: "of the preset or checkpoint" })
+    .describe("Longest sequence, in tokens. With model.from it may be shorter than the checkpoint's."),
+  layers: wholeNumber(1, 1024)
+    .optional()
+    .meta({ computedDefault: "of the preset" })
+    .describe("Transformer blocks."),
+  width: wholeNumber(8, 65_536)
+    .optional()
+    .meta({ computedDefault: "of the preset" })
+    .describe("Size of the residual stream."),
+  heads: wholeNumber(1, 1024)
+    .optional()
+    .meta({ computedDefault: "of the preset" })
+    .describe("Attention heads."),
+  keyValueHeads: wholeNumber(1, 1024)
+    .optional()
+    .meta({ computedDefault: "as many as heads" })
+    .describe("Heads of keys and values; fewer than heads is grouped-query attention."),
+  hidden: wholeNumber(8, 262_144)
+    .optional()
+    .meta({ computedDefault: "of the preset" })
+    .describe("Inner size of the SwiGLU block."),
+  ropeTheta: z
+    .number()
+    .positive()
+    .optional()
+    .meta({ computedDefault: "of the preset" })
+    .describe("Base of the rotary position frequencies."),
+  tied: z
+    .boolean()
+    .optional()
+    .meta({ computedDefault: "of the preset" })
+    .describe("Whether the output projection shares the embedding table."),
+};
+
+const { preset, ...sizes } = modelKeys;
 const model = z
   .strictObject({
-    preset: z
-      .enum(presetNames)
-      .optional()
-      .meta({ computedDefault: "tiny, without model.from" })
-      .describe("Sizes to start from; the keys below override them one by one."),
+    preset,
     from: z
       .string()
       .min(1)
       .optional()
       .describe("Checkpoint or Hugging Face folder whose weights are trained further; it fixes every size."),
-    context: wholeNumber(8, 131_072)
-      .optional()
-      .meta({ computedDefault: "of the preset or checkpoint" })
-      .describe("Longest sequence, in tokens. With model.from it may be shorter than the checkpoint's."),
-    layers: wholeNumber(1, 1024)
-      .optional()
-      .meta({ computedDefault: "of the preset" })
-      .describe("Transformer blocks."),
-    width: wholeNumber(8, 65_536)
-      .optional()
-      .meta({ computedDefault: "of the preset" })
-      .describe("Size of the residual stream."),
-    heads: wholeNumber(1, 1024)
-      .optional()
-      .meta({ computedDefault: "of the preset" })
-      .describe("Attention heads."),
-    keyValueHeads: wholeNumber(1, 1024)
-      .optional()
-      .meta({ computedDefault: "as many as heads" })
-      .describe("Heads of keys and values; fewer than heads is grouped-query attention."),
-    hidden: wholeNumber(8, 262_144)
-      .optional()
-      .meta({ computedDefault: "of the preset" })
-      .describe("Inner size of the SwiGLU block."),
-    ropeTheta: z
-      .number()
-      .positive()
-      .optional()
-      .meta({ computedDefault: "of the preset" })
-      .describe("Base of the rotary position frequencies."),
-    tied: z
-      .boolean()
-      .optional()
-      .meta({ computedDefault: "of the preset" })
-      .describe("Whether the output projection shares the embedding table."),
+    ...sizes,
   })
   .prefault({})
   .describe("The transformer.");
@@ -139,67 +147,74 @@ const budget = z
   .meta({ computedDefault: "steps: 1000" })
   .describe("When training ends: one key, or several, and then the first that is reached.");
 
+/** Keys of the optimiser, its batches and its budget. */
+export const trainingKeys = {
+  batch: wholeNumber(1, 65_536)
+    .default(8)
+    .describe("Sequences in a micro-batch; this is what memory depends on."),
+  accumulate: wholeNumber(1, 65_536).default(1).describe("Micro-batches added up before each step."),
+  budget,
+  learningRate: z
+    .number()
+    .positive()
+    .max(10)
+    .optional()
+    .meta({ computedDefault: "1e-3 for tiny and mini, otherwise 1e-4" })
+    .describe("Peak learning rate of AdamW."),
+  schedule: z
+    .enum(["constant", "linear", "cosine", "wsd"])
+    .default("cosine")
+    .describe("Course of the learning rate after the warm-up; wsd holds it, then decays at the end."),
+  warmup: wholeNumber(0)
+    .optional()
+    .meta({ computedDefault: "a tenth of the steps, at most 100" })
+    .describe("Steps over which the learning rate rises from 0."),
+  decayFraction: z
+    .number()
+    .positive()
+    .max(1)
+    .default(0.2)
+    .describe("Share of the training, at its end, over which wsd decays."),
+  finalLearningRateFraction: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.1)
+    .describe("Learning rate at the end, as a fraction of the peak; not used by constant."),
+  weightDecay: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(0.1)
+    .describe("Decoupled decay of matrices; norms are left alone."),
+  beta1: z.number().min(0).lt(1).default(0.9).describe("Decay of AdamW's first moment."),
+  beta2: z.number().min(0).lt(1).default(0.95).describe("Decay of AdamW's second moment."),
+  epsilon: z.number().positive().max(1).default(1e-8).describe("AdamW's guard against division by zero."),
+  clipNorm: z.number().min(0).default(1).describe("Largest global norm of the gradient; 0 does not clip."),
+};
+
+/** Keys of the device and how it computes. */
+export const deviceKeys = {
+  precision: z
+    .enum(["auto", "f32", "f16"])
+    .default("auto")
+    .describe(
+      "Type of activations; auto takes f16 on a GPU that has it. Master weights are f32 in any case.",
+    ),
+  recompute: z
+    .boolean()
+    .default(false)
+    .describe("Compute activations again in the backward pass: less memory, more time."),
+  adapter: z
+    .union([z.string().min(1), wholeNumber(0)])
+    .transform(String)
+    .optional()
+    .meta({ computedDefault: "the best there is" })
+    .describe("GPU to train on, by name or index as `slm doctor` lists them."),
+};
+
 const training = z
-  .strictObject({
-    batch: wholeNumber(1, 65_536)
-      .default(8)
-      .describe("Sequences in a micro-batch; this is what memory depends on."),
-    accumulate: wholeNumber(1, 65_536).default(1).describe("Micro-batches added up before each step."),
-    budget,
-    learningRate: z
-      .number()
-      .positive()
-      .max(10)
-      .optional()
-      .meta({ computedDefault: "1e-3 for tiny and mini, otherwise 1e-4" })
-      .describe("Peak learning rate of AdamW."),
-    schedule: z
-      .enum(["constant", "linear", "cosine", "wsd"])
-      .default("cosine")
-      .describe("Course of the learning rate after the warm-up; wsd holds it, then decays at the end."),
-    warmup: wholeNumber(0)
-      .optional()
-      .meta({ computedDefault: "a tenth of the steps, at most 100" })
-      .describe("Steps over which the learning rate rises from 0."),
-    decayFraction: z
-      .number()
-      .positive()
-      .max(1)
-      .default(0.2)
-      .describe("Share of the training, at its end, over which wsd decays."),
-    finalLearningRateFraction: z
-      .number()
-      .min(0)
-      .max(1)
-      .default(0.1)
-      .describe("Learning rate at the end, as a fraction of the peak; not used by constant."),
-    weightDecay: z
-      .number()
-      .min(0)
-      .max(10)
-      .default(0.1)
-      .describe("Decoupled decay of matrices; norms are left alone."),
-    beta1: z.number().min(0).lt(1).default(0.9).describe("Decay of AdamW's first moment."),
-    beta2: z.number().min(0).lt(1).default(0.95).describe("Decay of AdamW's second moment."),
-    epsilon: z.number().positive().max(1).default(1e-8).describe("AdamW's guard against division by zero."),
-    clipNorm: z.number().min(0).default(1).describe("Largest global norm of the gradient; 0 does not clip."),
-    precision: z
-      .enum(["auto", "f32", "f16"])
-      .default("auto")
-      .describe(
-        "Type of activations; auto takes f16 on a GPU that has it. Master weights are f32 in any case.",
-      ),
-    recompute: z
-      .boolean()
-      .default(false)
-      .describe("Compute activations again in the backward pass: less memory, more time."),
-    adapter: z
-      .union([z.string().min(1), wholeNumber(0)])
-      .transform(String)
-      .optional()
-      .meta({ computedDefault: "the best there is" })
-      .describe("GPU to train on, by name or index as `slm doctor` lists them."),
-  })
+  .strictObject({ ...trainingKeys, ...deviceKeys })
   .prefault({})
   .describe("The optimiser, its batches and its budget.");
 

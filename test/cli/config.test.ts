@@ -37,6 +37,19 @@ test("reference prints the page in docs", () => {
   assert.equal(stdout, readFileSync(join(root, "docs/configuration.md"), "utf8"));
 });
 
+test("schema, reference and check know the kinds of files", () => {
+  assert.deepEqual(JSON.parse(slm("config", "schema", "forge").stdout).required, ["corpus", "domains"]);
+  assert.equal(slm("config", "reference", "forge").stdout, readFileSync(join(root, "docs/forge.md"), "utf8"));
+  writeFileSync(
+    join(folder, "job.yaml"),
+    "corpus: { train: text.txt }\ndomains: { law: { train: law.txt } }\n",
+  );
+  const { status, stdout } = slm("config", "check", "job.yaml", "--set", "clusters.k=5");
+  assert.equal(status, 0);
+  assert.match(stdout, /^name: job\n/);
+  assert.match(stdout, /\n {2}k: 5\n/);
+});
+
 test("check completes a good file, with warnings apart", () => {
   const { status, stdout, stderr } = slm(
     "config",
