@@ -9,9 +9,12 @@ const SHARE = 1 / 20;
 
 let waiting = 0;
 let since = 0;
+/** One chain of naps at most: a wait that begins as another ends finds that one's nap still queued. */
+let queued = false;
 
 function nap(): void {
-  if (waiting === 0) return;
+  queued = waiting > 0;
+  if (!queued) return;
   Atomics.wait(cell, 0, 0, Math.min(LONGEST_NAP_MS, (performance.now() - since) * SHARE));
   setImmediate(nap);
 }
@@ -19,7 +22,9 @@ function nap(): void {
 /** Awaits a promise of Dawn's with naps between its polls. */
 export async function waitWithNaps<T>(promise: Promise<T>): Promise<T> {
   since = performance.now();
-  if (waiting++ === 0) setImmediate(nap);
+  waiting++;
+  if (!queued) setImmediate(nap);
+  queued = true;
   try {
     return await promise;
   } finally {
