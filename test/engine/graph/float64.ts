@@ -116,6 +116,37 @@ function compute(node: Node, x: Float64Array[], values: Values): Float64Array[] 
         y.set(x[0].subarray(id * columns, (id + 1) * columns), i * columns);
       return [y];
     }
+    case "expertCoefficients": {
+      const [mixers, bases] = node.inputs[2].shape;
+      const y = new Float64Array(x[0].length * bases);
+      for (let i = 0; i < y.length; i++) {
+        const expert = x[0][Math.floor(i / bases)];
+        for (let q = 0; q < mixers; q++) y[i] += x[1][expert * mixers + q] * x[2][q * bases + (i % bases)];
+      }
+      return [y];
+    }
+    case "composeWeights": {
+      const [experts, bases] = first.shape;
+      const size = x[1].length / bases;
+      const y = new Float64Array(experts * size);
+      for (let i = 0; i < y.length; i++) {
+        const expert = Math.floor(i / size);
+        for (let r = 0; r < bases; r++) y[i] += x[0][expert * bases + r] * x[1][r * size + (i % size)];
+      }
+      return [y];
+    }
+    case "expertMatmul": {
+      const [, outputs, inputs] = second.shape;
+      const tokens = first.shape[0] / x[2].length;
+      const y = new Float64Array(first.shape[0] * outputs);
+      for (let i = 0; i < y.length; i++) {
+        const row = Math.floor(i / outputs);
+        const weights = (x[2][Math.floor(row / tokens)] * outputs + (i % outputs)) * inputs;
+        for (let d = 0; d < inputs; d++) y[i] += x[0][row * inputs + d] * x[1][weights + d];
+        if (a.residual) y[i] += x[4][i];
+      }
+      return [y];
+    }
     case "rope":
       return [rope(node, x[0], a)];
     case "attention":

@@ -6,9 +6,12 @@ import {
   attention,
   cast,
   columnSum,
+  composeWeights,
   divide,
   embedding,
   exp,
+  expertCoefficients,
+  expertMatmul,
   type Gpu,
   Graph,
   gelu,
@@ -97,6 +100,19 @@ const CASES: Record<string, Build> = {
     );
     return embedding(p("table", [9, 6]), ids);
   },
+  "coefficients of experts, one of them twice": (graph, p) => {
+    const ids = graph.constant("ids", [4], "u32", () => Uint32Array.of(2, 0, 4, 2));
+    return expertCoefficients(ids, p("vectors", [6, 3]), p("mixer", [3, 5]));
+  },
+  "composed weights": (_, p) => composeWeights(p("c", [3, 4]), p("base", [4, 7, 11])),
+  "products with the experts' weights": (graph, p) => expertProducts(graph, p, [0, 0, 1, 3], 5),
+  "products with the experts' weights, a row each": (graph, p) =>
+    expertProducts(graph, p, [1, 2, 2, 2, 3], 1),
+  "products with projected weights": (graph, p) => {
+    const ids = graph.constant("ids", [4], "u32", () => Uint32Array.of(5, 1, 0, 1));
+    const c = expertCoefficients(ids, p("vectors", [6, 3]), p("mixer", [3, 2]));
+    return expertProducts(graph, p, [0, 1, 1, 3], 8, composeWeights(c, p("base", [2, 6, 12])));
+  },
   attention: (_, p) =>
     attention(p("qkv", [2 * 37, 3 * 12]), {
       batch: 2,
@@ -165,6 +181,23 @@ const CASES: Record<string, Build> = {
   },
   views: (_, p) => reshape(matmul(reshape(p("a", [2, 3, 4]), [6, 4]), p("b", [4, 2])), [3, 4]),
 };
+
+/** Sequences of `tokens` rows with the experts given, out of four; some experts may have none. */
+function expertProducts(
+  graph: Graph,
+  p: Parameters<Build>[1],
+  experts: readonly number[],
+  tokens: number,
+  weights = p("w", [4, 6, 12]),
+): Tensor {
+  const sequenceExperts = graph.constant("experts", [experts.length], "u32", () => Uint32Array.from(experts));
+  const expertRows = graph.constant("rows", [5], "u32", () =>
+    Uint32Array.from({ length: 5 }, (_, e) => tokens * experts.filter((expert) => expert < e).length),
+  );
+  const rows = experts.length * tokens;
+  const residual = p("r", [rows, 6]);
+  return expertMatmul(p("x", [rows, 12]), weights, { sequenceExperts, expertRows }, { residual });
+}
 
 describe(`operations and gradients (SLM_TEST_SEED=${seed})`, () => {
   let gpu: Gpu;
