@@ -24,7 +24,7 @@ import { type Coherence, measureCoherence } from "./coherence.js";
 import { type ClusterDescription, describeClusters } from "./describe.js";
 import { aroundCentroids, layOut, principalPlane, project } from "./document-map.js";
 import { type Embeddings, LSI_FOLDER } from "./embeddings.js";
-import type { EncoderKind } from "./encoder.js";
+import type { Encoder, EncoderKind } from "./encoder.js";
 import { ClustersError } from "./errors.js";
 import { readManifest, sha256Of, verifyFile, writeJson } from "./files.js";
 import { LsiEncoder, loadLsi } from "./lsi.js";
@@ -165,21 +165,12 @@ export class Clusters {
   }
 
   /**
-   * Embeds units with the model kept with the clusters, and assigns them. Throws ClustersError for tokens of another
-   * tokenizer, and where the clusters are of vectors that cannot be made here.
+   * Embeds units with the model kept with the clusters, or with `given`, the encoder that made their vectors, and
+   * assigns them. Throws ClustersError for tokens of another tokenizer, and where the encoder is missing.
    */
-  async assignUnits(gpu: Gpu, units: Units): Promise<AssignedUnits> {
-    if (this.manifest.embeddings.kind !== "lsi") {
-      throw new ClustersError({
-        at: this.folder,
-        value: this.manifest.embeddings.kind,
-        problem: "its vectors were not made by LSI, so new documents cannot be embedded from it alone",
-        remedy: "Embed the documents in the same way with `slm embed`, and assign those embeddings.",
-      });
-    }
-    const encoder = await LsiEncoder.create(gpu, await loadLsi(join(this.folder, LSI_FOLDER)));
+  async assignUnits(gpu: Gpu, units: Units, given?: Encoder): Promise<AssignedUnits> {
+    const encoder = given ?? (await this.#ownEncoder(gpu, units));
     try {
-      encoder.check(units);
       const out = {
         assignments: new Uint32Array(units.count),
         distances: new Float32Array(units.count),
@@ -199,7 +190,26 @@ export class Clusters {
       }
       return out;
     } finally {
+      if (given === undefined) encoder.dispose();
+    }
+  }
+
+  async #ownEncoder(gpu: Gpu, units: Units): Promise<Encoder> {
+    if (this.manifest.embeddings.kind !== "lsi") {
+      throw new ClustersError({
+        at: this.folder,
+        value: this.manifest.embeddings.kind,
+        problem: "its vectors were not made by LSI, so new documents cannot be embedded from it alone",
+        remedy: "Embed the documents in the same way with `slm embed`, and assign those embeddings.",
+      });
+    }
+    const encoder = await LsiEncoder.create(gpu, await loadLsi(join(this.folder, LSI_FOLDER)));
+    try {
+      encoder.check(units);
+      return encoder;
+    } catch (error) {
       encoder.dispose();
+      throw error;
     }
   }
 }

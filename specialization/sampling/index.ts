@@ -46,7 +46,7 @@ export {
   type DomainTarget,
   type WeightOptions,
 } from "./importance-weights.js";
-export { type Leakage, type LeakageOptions, measureLeakage } from "./leakage.js";
+export { type DomainLeakage, type Leakage, type LeakageOptions, measureLeakage } from "./leakage.js";
 export { type Allocation, allocateDraws, type ClusterSizes, type DrawBudget } from "./repetition-cap.js";
 export { type SmoothedHistogram, type SmoothingRule, smoothHistogram } from "./smoothing.js";
 export {

@@ -38,6 +38,12 @@ const corpus = z
       .default(0.01)
       .describe("Share of the generic documents held out when corpus.validation is not given."),
     deduplicate,
+    excludeLeaked: z
+      .boolean()
+      .default(true)
+      .describe(
+        "Never train on generic documents that repeat a domain's text, exactly or nearly, its validation text included.",
+      ),
   })
   .describe("The large generic text. Its reading keys hold for the domains too.");
 
@@ -121,10 +127,6 @@ const sampling = z
     weights: weights.default("clusters"),
     smoothing: smoothing.default("none"),
     maxRepetitions: maxRepetitions.default(null),
-    excludeLeaked: z
-      .boolean()
-      .default(true)
-      .describe("Leave out generic documents that repeat a domain's text, exactly or nearly."),
   })
   .prefault({})
   .describe("Importance sampling.");

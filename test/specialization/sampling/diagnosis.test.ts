@@ -153,22 +153,24 @@ const words = (seed: number, count: number) => {
 };
 
 test("leakage: exact and near copies of domain text in the generic set are found, by number", async () => {
-  const domain = [words(1, 200), words(2, 200), words(2, 200)];
+  const law = [words(1, 200), words(2, 200), words(2, 200)];
+  const news = [words(3, 200), words(1, 200)];
   const generic = Array.from({ length: 40 }, (_, i) => words(100 + i, 200));
-  generic[7] = domain[0];
-  const edited = domain[1].split(" ");
+  generic[7] = law[0];
+  const edited = law[1].split(" ");
   edited[100] = "changed";
   generic[31] = edited.join(" ");
   generic[33] = generic[32];
+  generic[35] = news[0];
   for (const chunkDocuments of [200_000, 5]) {
-    const found = await measureLeakage(domain, generic, { chunkDocuments });
+    const found = await measureLeakage({ law, news }, generic, { chunkDocuments });
     assert.deepEqual(found, {
-      domainDocuments: 3,
-      domainRepeats: 1,
+      domains: {
+        law: { documents: 3, repeats: 1, exact: 1, near: 1 },
+        news: { documents: 2, repeats: 1, exact: 1, near: 0 },
+      },
       genericDocuments: 40,
-      exact: 1,
-      near: 1,
-      leaked: [7, 31],
+      leaked: [7, 31, 35],
     });
   }
 });
@@ -176,11 +178,11 @@ test("leakage: exact and near copies of domain text in the generic set are found
 test("leakage: memory stays within the limit, and a limit too small for the domain is an error", async () => {
   const domain = Array.from({ length: 20 }, (_, i) => words(i, 50));
   const generic = Array.from({ length: 1200 }, (_, i) => words(i === 1111 ? 5 : 1000 + i, 50));
-  const found = await measureLeakage(domain, generic, { maxBytes: 400_000 });
+  const found = await measureLeakage({ domain }, generic, { maxBytes: 400_000 });
   assert.deepEqual(found.leaked, [1111]);
   const many = Array.from({ length: 1200 }, (_, i) => words(i, 50));
   await assert.rejects(
-    measureLeakage(many, generic, { maxBytes: 400_000 }),
+    measureLeakage({ many }, generic, { maxBytes: 400_000 }),
     /duplicate index needs \d+ bytes, more than its limit of 400000/,
   );
 });

@@ -1,0 +1,177 @@
+/**
+ * Embeddings, clusters, histograms: the generic text in groups of alike windows, and where a domain's windows fall.
+ * Embeddings are shared by clusterings of different k.
+ */
+import {
+  buildClusters,
+  buildEmbeddings,
+  type ClusteringMethod,
+  type Clusters,
+  ClustersError,
+  type Embeddings,
+  type Encoder,
+  sentenceEncoder,
+  Units,
+} from "../clusters/index.js";
+import { type ClusterSizes, EXCLUDED } from "../sampling/index.js";
+import type { Tokenizer, TokenShards } from "../tokenizer/index.js";
+import type { Job } from "./job.js";
+import type { JobText } from "./text.js";
+
+/** The generic text over clusters. */
+export interface Grouping {
+  readonly clusters: Clusters;
+  readonly units: Units;
+  /** Cluster of every window of the generic text; EXCLUDED for what is never trained on. */
+  readonly assignments: Uint32Array;
+  /** Of what is trained on, by cluster. */
+  readonly sizes: ClusterSizes;
+  /** Folder of the clusters. */
+  readonly folder: string;
+}
+
+/** Windows of a set over the clusters of a grouping. */
+export interface DomainUnits {
+  readonly assignments: Uint32Array;
+  /** Windows by cluster. */
+  readonly counts: Float64Array;
+  /** Document that each window was cut from. */
+  readonly documents: Uint32Array;
+}
+
+/** Windows that may be trained on, before any clustering: all but leaked ones. */
+export function excludedUnits(units: Units, { leakage }: JobText): Uint8Array {
+  const excluded = new Uint8Array(units.count);
+  const leaked = new Set(leakage?.leaked ?? []);
+  if (leaked.size === 0) return excluded;
+  let index = 0;
+  for (const { document } of units.units()) {
+    if (leaked.has(document)) excluded[index] = 1;
+    index += 1;
+  }
+  return excluded;
+}
+
+/**
+ * Clusters the generic text; made once for each method.
+ *
+ * @param filtered whether clusters.include and clusters.exclude are about these clusters
+ * @throws ClustersError when there are more clusters than windows, or nothing is left to train on
+ */
+export async function groupGeneric(
+  job: Job,
+  text: JobText,
+  method: ClusteringMethod,
+  { filtered = false }: { filtered?: boolean } = {},
+): Promise<Grouping> {
+  const { config, stages, gpu } = job;
+  const { kind, window, dimensions, sample, encoder: encoderFolder } = config.embeddings;
+  const units = new Units(text.generic.train, window);
+  const count = "k" in method ? method.k : method.branching ** method.depth;
+  if (count > units.count) {
+    throw new ClustersError({
+      at: "k" in method ? "clusters.k" : "clusters.tree",
+      value: count,
+      problem: `more clusters than the ${units.count} windows of the generic text`,
+      remedy: `Ask for at most ${Math.max(1, Math.floor(units.count / 4))}, so that a cluster holds a few of them.`,
+    });
+  }
+  const seed = config.seed;
+  const identity = text.generic.train.manifest.identity;
+  const embedded = { identity, kind, window, dimensions, sample, encoder: encoderFolder ?? null, seed };
+  const encoder = kind === "encoder" ? await encoderOf(job, text.tokenizer) : undefined;
+  let embeddings: Embeddings | undefined;
+  try {
+    job.stage("embeddings", `${units.count} windows`);
+    embeddings = await buildEmbeddings(gpu, {
+      folder: stages.path("embeddings", embedded),
+      units,
+      method: encoder ? { encoder } : { fit: { dimensions, sample, seed } },
+      signal: job.signal,
+      onProgress: (p) => job.stage("embeddings", `${p.units} of ${p.of} windows`),
+    });
+    const folder = stages.path("clusters", { ...embedded, method, iterations: config.clusters.iterations });
+    job.stage("clusters", `${count} clusters`);
+    const clusters = await buildClusters(gpu, {
+      folder,
+      embeddings,
+      units,
+      tokenizer: text.tokenizer,
+      method,
+      seed,
+      iterations: config.clusters.iterations,
+      agreement: false,
+      onProgress: (what) => job.stage("clusters", what),
+    });
+    const assignments = trainable(job, text, units, clusters, filtered);
+    return { clusters, units, assignments, sizes: sizesOf(units, assignments, clusters.count), folder };
+  } finally {
+    embeddings?.close();
+    encoder?.dispose();
+  }
+}
+
+/** Assignments with EXCLUDED for leaked windows and for clusters that are not wanted. */
+function trainable(
+  { config }: Job,
+  text: JobText,
+  units: Units,
+  clusters: Clusters,
+  filtered: boolean,
+): Uint32Array {
+  const assignments = clusters.assignments.slice();
+  const excluded = excludedUnits(units, text);
+  const { include, exclude } = filtered ? config.clusters : { include: [], exclude: [] };
+  const wanted = new Uint8Array(clusters.count).fill(include.length === 0 ? 1 : 0);
+  for (const id of include) wanted[id] = 1;
+  for (const id of exclude) wanted[id] = 0;
+  let left = 0;
+  for (let i = 0; i < assignments.length; i++) {
+    if (excluded[i] === 1 || wanted[assignments[i]] === 0) assignments[i] = EXCLUDED;
+    else left += 1;
+  }
+  if (left > 0) return assignments;
+  const leaked = text.leakage?.leaked.length ?? 0;
+  throw new ClustersError({
+    at: "corpus.train",
+    problem:
+      `no window of the generic text is left to train on: ${leaked} of its ${text.generic.train.documentCount} documents ` +
+      "repeat a domain's text, and clusters.include and clusters.exclude leave out the rest",
+    remedy:
+      "Give generic text that is not the domain's, set corpus.excludeLeaked to false, or keep more clusters.",
+  });
+}
+
+function sizesOf(units: Units, assignments: Uint32Array, count: number): ClusterSizes {
+  const documents = new Float64Array(count);
+  const tokens = new Float64Array(count);
+  let index = 0;
+  for (const { length } of units.units()) {
+    const cluster = assignments[index++];
+    if (cluster === EXCLUDED) continue;
+    documents[cluster] += 1;
+    tokens[cluster] += length + 1;
+  }
+  return { documents, tokens };
+}
+
+/** Where the windows of a set fall. */
+export async function assignSet(
+  job: Job,
+  { tokenizer }: JobText,
+  { clusters, units: generic }: Grouping,
+  tokens: TokenShards,
+): Promise<DomainUnits> {
+  const units = new Units(tokens, generic.window);
+  const isLsi = clusters.manifest.embeddings.kind === "lsi";
+  const encoder = isLsi ? undefined : await encoderOf(job, tokenizer);
+  const { assignments } = await clusters.assignUnits(job.gpu, units, encoder);
+  encoder?.dispose();
+  const counts = new Float64Array(clusters.count);
+  for (const cluster of assignments) counts[cluster] += 1;
+  return { assignments, counts, documents: Uint32Array.from(units.units(), ({ document }) => document) };
+}
+
+function encoderOf({ config }: Job, tokenizer: Tokenizer): Promise<Encoder> {
+  return sentenceEncoder(config.embeddings.encoder as string, tokenizer);
+}
