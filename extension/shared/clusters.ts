@@ -1,0 +1,115 @@
+/** Clusters of generic documents and domains over them, as the explorer shows them. */
+import type { ComparisonReport } from "../../specialization/stages/report-types.js";
+import type { SourcePlace } from "./protocol.js";
+
+/** A folder of clusters. */
+export interface ClusteringSummary {
+  /** The folder, absolute. */
+  readonly id: string;
+  readonly name: string;
+  readonly clusters: number;
+  readonly units: number;
+}
+
+/** report.json of a job. */
+export interface JobReport {
+  /** Folder of the job, absolute. */
+  readonly id: string;
+  readonly report: ComparisonReport;
+}
+
+export interface ClusterExample {
+  readonly unit: number;
+  readonly place: SourcePlace;
+  readonly source: string | null;
+  readonly distance: number;
+  readonly line: string;
+}
+
+export interface ClusterView {
+  readonly cluster: number;
+  readonly size: number;
+  readonly tokens: number;
+  readonly share: number;
+  /** Root mean square distance to the centroid: the smaller, the more alike its documents are. */
+  readonly radius: number;
+  readonly terms: readonly string[];
+  readonly sources: readonly { readonly source: string; readonly units: number }[];
+  readonly nearest: readonly ClusterExample[];
+  readonly random: readonly ClusterExample[];
+}
+
+/** A clustering, whole. */
+export interface ClusteringView extends ClusteringSummary {
+  readonly silhouette: number | null;
+  readonly agreement: number | null;
+  readonly empty: number;
+  readonly descriptions: readonly ClusterView[];
+  /** Base64 of 2 floats a unit, and of a 32-bit cluster a unit. */
+  readonly map: string;
+  readonly assignments: string;
+  /** Of jobs that were grouped by these clusters. */
+  readonly domains: readonly DomainView[];
+}
+
+export interface DomainView {
+  /** "job: domain", or the domain alone where there is one job. */
+  readonly name: string;
+  readonly histogram: readonly number[];
+  readonly tokens: number;
+  readonly divergence: number;
+  readonly effectiveClusters: number;
+  readonly trust: string;
+}
+
+/** What choosing a domain means for one cluster. */
+export interface ClusterWeight {
+  readonly cluster: number;
+  readonly generic: number;
+  readonly domain: number;
+  /** domain / generic; infinite where there is no generic text. */
+  readonly ratio: number;
+  /** Mean readings of each of its documents in a budget of tokens. */
+  readonly repetitions: number;
+}
+
+/**
+ * Importance weights of clusters for a domain: documents of cluster c are drawn with probability h(c | domain), so each
+ * of its tokens is read budget × h(c | domain) / tokens(c) times.
+ */
+export function weighClusters(
+  clusters: readonly Pick<ClusterView, "cluster" | "share" | "tokens">[],
+  histogram: readonly number[],
+  budget: number,
+  isTaken: (cluster: number) => boolean = () => true,
+): ClusterWeight[] {
+  const shareOf = (cluster: number) => (isTaken(cluster) ? (histogram[cluster] ?? 0) : 0);
+  const total = clusters.reduce((sum, { cluster }) => sum + shareOf(cluster), 0) || 1;
+  return clusters.map(({ cluster, share, tokens }) => {
+    const domain = shareOf(cluster) / total;
+    const ratio = domain === 0 ? 0 : domain / share;
+    const repetitions = domain === 0 ? 0 : (budget * domain) / tokens;
+    return { cluster, generic: share, domain, ratio, repetitions };
+  });
+}
+
+/** Clusters taken by include (all when empty) less exclude, as training does. */
+export function takenBy(
+  include: readonly number[],
+  exclude: readonly number[],
+): (cluster: number) => boolean {
+  const included = new Set(include);
+  const excluded = new Set(exclude);
+  return (cluster) => (included.size === 0 || included.has(cluster)) && !excluded.has(cluster);
+}
+
+/** Clusters whose number, words, sources or example lines hold all the words of a search. */
+export function searchClusters(clusters: readonly ClusterView[], text: string): ClusterView[] {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  return clusters.filter((each) => {
+    const examples = [...each.nearest, ...each.random].map(({ line }) => line);
+    const sources = each.sources.map(({ source }) => source);
+    const all = [`#${each.cluster}`, ...each.terms, ...sources, ...examples].join(" ").toLowerCase();
+    return words.every((word) => all.includes(word));
+  });
+}

@@ -1,0 +1,92 @@
+/** A run as pages see it: what its folder tells, without the numbers of its steps (series.ts). */
+
+export type RunStateName =
+  | "starting"
+  | "running"
+  | "stopping"
+  | "stopped"
+  | "finished"
+  | "failed"
+  | "interrupted"
+  | "damaged";
+
+export interface RunSummary {
+  /** The folder, absolute: what messages call it by. */
+  readonly id: string;
+  readonly name: string;
+  /** Folder that holds the run, relative to the folder that was opened where it lies in it. */
+  readonly group: string;
+  readonly state: RunStateName;
+  /** ISO 8601. */
+  readonly created: string;
+  readonly updated: string;
+  readonly step: number;
+  readonly tokens: number;
+  readonly loss: number | null;
+  readonly tokensPerSecond: number | null;
+  readonly message: string | null;
+  readonly host: string;
+  /** Steps or tokens to go for; null where run.yaml does not say. */
+  readonly budget: { readonly steps: number | null; readonly tokens: number | null };
+  /** Steps of its checkpoints. */
+  readonly checkpoints: readonly number[];
+}
+
+/** A loss on a validation set. */
+export interface EvaluationPoint {
+  readonly step: number;
+  readonly set: string;
+  readonly loss: number | null;
+  readonly perplexity: number | null;
+  readonly bitsPerByte: number | null;
+}
+
+/** A line of events.jsonl. */
+export interface RunEvent {
+  readonly time: string;
+  readonly kind: string;
+  readonly step?: number;
+  /** Of a sample. */
+  readonly prompt?: string;
+  readonly text?: string;
+}
+
+/** Whether a process is training it. */
+export function isActive(state: RunStateName): boolean {
+  return state === "starting" || state === "running" || state === "stopping";
+}
+
+/** Whether `slm runs resume` could go on with it. */
+export function isResumable({ state, checkpoints }: RunSummary): boolean {
+  return (state === "stopped" || state === "failed" || state === "interrupted") && checkpoints.length > 0;
+}
+
+/** Share of the budget that is done, 0 … 1; undefined without a budget. */
+export function progressOf({ step, tokens, budget, state }: RunSummary): number | undefined {
+  if (state === "finished") return 1;
+  if (budget.steps !== null && budget.steps > 0) return Math.min(1, step / budget.steps);
+  if (budget.tokens !== null && budget.tokens > 0) return Math.min(1, tokens / budget.tokens);
+  return undefined;
+}
+
+/** Runs that train first, then the newest. */
+export function sortRuns(runs: readonly RunSummary[]): RunSummary[] {
+  return [...runs].sort(
+    (a, b) =>
+      Number(isActive(b.state)) - Number(isActive(a.state)) ||
+      b.created.localeCompare(a.created) ||
+      a.name.localeCompare(b.name),
+  );
+}
+
+/** Names that tell runs apart: the name alone, or with its group where two runs share it. */
+export function labelsOf(runs: readonly RunSummary[]): Map<string, string> {
+  const counts = new Map<string, number>();
+  for (const { name } of runs) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return new Map(
+    runs.map(({ id, name, group }) => [
+      id,
+      counts.get(name) === 1 || group === "" ? name : `${group}/${name}`,
+    ]),
+  );
+}
