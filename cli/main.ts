@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `slm`: registers the commands, and turns errors into one clear message and an exit code. */
 import { Command, CommanderError } from "commander";
+import { registerBoard } from "./commands/board.js";
 import { registerCluster } from "./commands/cluster.js";
 import { registerClusters } from "./commands/clusters.js";
 import { registerConfig } from "./commands/config.js";
@@ -36,6 +37,7 @@ export function createProgram(): Command {
   registerEval(program);
   registerGenerate(program);
   registerExport(program);
+  registerBoard(program);
   return program;
 }
 

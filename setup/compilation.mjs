@@ -1,4 +1,5 @@
-// Compilation: tsc from the sources into dist/, only when a source changed since the last complete run.
+// Compilation: tsc from the sources into dist/, and the pages' bundles, only when a source changed since the last
+// complete run.
 // The stamp is a hash of contents, not of times: a checkout of another revision changes times at will.
 
 import { createHash } from "node:crypto";
@@ -16,19 +17,29 @@ export function typescriptSources(root) {
 }
 
 /** Like tsc, leaves node_modules out: a folder below may have packages of its own. */
-function sourcesBelow(root, folder) {
+function sourcesBelow(root, folder, kind = /\.[mc]?ts$/) {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : sourcesBelow(root, path);
-    return /\.[mc]?ts$/.test(entry.name) ? [path] : [];
+    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : sourcesBelow(root, path, kind);
+    return kind.test(entry.name) ? [path] : [];
   });
+}
+
+/** Sources of the pages, which are bundled; absent where a checkout has none. */
+function pageSources(root) {
+  return sourcesBelow(root, "extension/webview", /\.(ts|css|json)$/).sort();
 }
 
 /** SHA-256 over the compiler's options, the packages and every source. */
 export function sourceHash(root) {
   const hash = createHash("sha256");
-  for (const path of ["tsconfig.json", "package-lock.json", ...typescriptSources(root)]) {
+  for (const path of [
+    "tsconfig.json",
+    "package-lock.json",
+    ...typescriptSources(root),
+    ...pageSources(root),
+  ]) {
     const text = readFileSync(join(root, path));
     hash.update(`${path}\n${text.length}\n`).update(text);
   }
@@ -43,10 +54,11 @@ export function compilationIsCurrent(root) {
 }
 
 function missingOutputs(root) {
-  return typescriptSources(root)
+  const compiled = typescriptSources(root)
     .filter((path) => !path.endsWith(".d.ts"))
-    .map((path) => join(root, "dist", path.replace(/ts$/, "js")))
-    .filter((path) => !existsSync(path));
+    .map((path) => join(root, "dist", path.replace(/ts$/, "js")));
+  const pages = pageSources(root).length > 0 ? [join(root, "dist", "pages", "dashboard.js")] : [];
+  return [...compiled, ...pages].filter((path) => !existsSync(path));
 }
 
 /** Runs tsc in `root`. Throws SetupError when there are compile errors, which tsc has then printed. */
@@ -58,5 +70,9 @@ export async function compile(root) {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   const status = await runCommand(process.execPath, [tsc, "-p", "tsconfig.json"], { cwd: root });
   if (status !== 0) throw new SetupError("the project does not compile; the errors are above.");
+  if (pageSources(root).length > 0) {
+    const bundled = await runCommand(process.execPath, [join("extension", "esbuild.mjs")], { cwd: root });
+    if (bundled !== 0) throw new SetupError("the pages cannot be bundled; the errors are above.");
+  }
   writeFileSync(stampPath(root), `${hash}\n`);
 }

@@ -1,5 +1,5 @@
 /** `slm clusters`: look at clusters, compare two clusterings, and see where a domain's documents fall. */
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { withGpu } from "../../engine/gpu/index.js";
 import {
   agreement,
@@ -12,6 +12,7 @@ import {
   histogram,
   overlaps,
   reportHistogram,
+  StoredDocuments,
   Units,
 } from "../../specialization/clusters/index.js";
 import { TokenShards } from "../../specialization/tokenizer/index.js";
@@ -49,6 +50,25 @@ export function registerClusters(program: Command): void {
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON")
     .action(assign);
+  clusters
+    .command("search")
+    .description("documents whose text holds all the words, with the cluster of each")
+    .argument("<folder>", "folder of clusters")
+    .argument("<words>", "words, in any case")
+    .option("--json", "print JSON")
+    .action(search);
+  clusters
+    .command("document")
+    .description("the text of one document, and where it is from")
+    .argument("<folder>", "folder of clusters")
+    .argument("<unit>", "number of the document (unit), from a search or the map", parseUnit)
+    .option("--json", "print JSON")
+    .action(printDocument);
+}
+
+function parseUnit(value: string): number {
+  if (!/^\d{1,15}$/.test(value)) throw new InvalidArgumentError("A whole number from 0.");
+  return Number(value);
 }
 
 async function show(folder: string, id: number | undefined, options: CommonOptions): Promise<void> {
@@ -204,5 +224,32 @@ async function assign(folder: string, tokens: string, options: AssignOptions): P
     );
   } finally {
     shards.close();
+  }
+}
+
+async function search(folder: string, words: string, options: CommonOptions): Promise<void> {
+  const documents = await StoredDocuments.open(await Clusters.open(folder));
+  try {
+    const found = documents.search(words);
+    if (options.json) console.log(JSON.stringify(found));
+    else {
+      const lines = found.hits.map(({ unit, cluster, line }) => `${unit}  cluster ${cluster}  ${line}`);
+      console.log([...lines, `${found.hits.length} found in ${found.searched} documents`].join("\n"));
+    }
+  } finally {
+    documents.close();
+  }
+}
+
+async function printDocument(folder: string, unit: number, options: CommonOptions): Promise<void> {
+  const documents = await StoredDocuments.open(await Clusters.open(folder));
+  try {
+    const found = documents.read(unit);
+    const { place, cluster, text } = found;
+    console.log(
+      options.json ? JSON.stringify(found) : `${place.path} @ ${place.offset}, cluster ${cluster}\n\n${text}`,
+    );
+  } finally {
+    documents.close();
   }
 }

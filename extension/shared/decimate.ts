@@ -72,3 +72,52 @@ export function nearestIndex(ascending: ArrayLike<number>, value: number): numbe
   if (at === ascending.length) return at - 1;
   return value - ascending[at - 1] <= ascending[at] - value ? at - 1 : at;
 }
+
+const BLOCK = 64;
+
+/**
+ * Extremes of blocks of a growing series, so that a view of very many points looks at few of them. The series may only
+ * grow; another one needs another index.
+ */
+export class BlockExtremes {
+  readonly #least: number[] = [];
+  readonly #greatest: number[] = [];
+
+  /**
+   * Indices of points that may be drawn for those between `from` and `to`, ascending: all where there are few, else of
+   * whole blocks the first, least and greatest.
+   */
+  candidates(y: ArrayLike<number>, from: number, to: number, most: number): number[] | undefined {
+    if (to - from <= most) return undefined;
+    this.#extend(y);
+    const kept: number[] = [];
+    for (let block = Math.floor(from / BLOCK); block * BLOCK < to; block++) {
+      const whole = block < this.#least.length && block * BLOCK >= from && (block + 1) * BLOCK <= to;
+      if (!whole) {
+        const end = Math.min(to, (block + 1) * BLOCK);
+        for (let at = Math.max(from, block * BLOCK); at < end; at++) kept.push(at);
+        continue;
+      }
+      const [a, b] = [this.#least[block], this.#greatest[block]].sort((one, other) => one - other);
+      const first = block * BLOCK;
+      kept.push(first);
+      if (a > first) kept.push(a);
+      if (b > a && b > first) kept.push(b);
+    }
+    return kept;
+  }
+
+  #extend(y: ArrayLike<number>): void {
+    for (let block = this.#least.length; (block + 1) * BLOCK <= y.length; block++) {
+      let least = block * BLOCK;
+      let greatest = least;
+      for (let at = least; at < (block + 1) * BLOCK; at++) {
+        /* also away from a gap at the beginning */
+        if (y[at] < y[least] || Number.isNaN(y[least])) least = at;
+        if (y[at] > y[greatest] || Number.isNaN(y[greatest])) greatest = at;
+      }
+      this.#least.push(least);
+      this.#greatest.push(greatest);
+    }
+  }
+}

@@ -32,4 +32,5 @@ export {
 } from "./histogram.js";
 export { fitLsi, LsiEncoder, type LsiModel, type LsiOptions, loadLsi, saveLsi } from "./lsi.js";
 export { sentenceEncoder } from "./sentence-encoder.js";
+export { type FoundDocument, type StoredDocument, StoredDocuments } from "./stored-documents.js";
 export { DEFAULT_WINDOW, type Unit, Units } from "./units.js";

@@ -1,0 +1,86 @@
+/** Configurations as pages need them: which clusters forge.yaml takes, and writing that back without losing a comment. */
+import { readFile, rename, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { isMap, parse, parseDocument } from "yaml";
+import type { ConfigFile } from "../shared/protocol.js";
+
+/** Larger YAML is data. */
+const MOST_BYTES = 256 * 1024;
+const known = new Map<string, { modified: number; config: ConfigFile | undefined }>();
+
+/** The configuration in a YAML file; undefined where it holds none. Parsed again only when the file changed. */
+export async function readConfigFile(path: string): Promise<ConfigFile | undefined> {
+  try {
+    const { mtimeMs, size } = await stat(path);
+    const last = known.get(path);
+    if (last?.modified === mtimeMs) return last.config;
+    const config = size > MOST_BYTES ? undefined : describe(path, parse(await readFile(path, "utf8")));
+    known.set(path, { modified: mtimeMs, config });
+    return config;
+  } catch {
+    /* no YAML, or gone: no configuration */
+    return undefined;
+  }
+}
+
+function describe(path: string, value: unknown): ConfigFile | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { corpus, domains, data, model, training, name, output, clusters } = value as Record<string, never>;
+  if (corpus !== undefined || domains !== undefined) {
+    const folder = (output as { folder?: unknown } | undefined)?.folder ?? name;
+    return {
+      path,
+      kind: "forge",
+      output: typeof folder === "string" ? resolve(dirname(path), folder) : null,
+      include: numbers((clusters as { include?: unknown } | undefined)?.include),
+      exclude: numbers((clusters as { exclude?: unknown } | undefined)?.exclude),
+    };
+  }
+  if (data !== undefined && (model !== undefined || training !== undefined))
+    return { path, kind: "run", output: null, include: [], exclude: [] };
+  return undefined;
+}
+
+function numbers(value: unknown): number[] {
+  return Array.isArray(value) ? value.filter((each) => Number.isSafeInteger(each)) : [];
+}
+
+/**
+ * Sets clusters.include and clusters.exclude in a forge.yaml; everything else, comments too, stays as it is.
+ *
+ * @throws Error naming the file when it is no YAML or cannot be written
+ */
+export async function writeClusterChoice(
+  path: string,
+  include: readonly number[],
+  exclude: readonly number[],
+): Promise<void> {
+  const document = parseDocument(await readFile(path, "utf8"));
+  if (document.errors.length > 0)
+    throw new Error(
+      `${path}: is not valid YAML (${document.errors[0].message.split("\n")[0]}). Correct it first.`,
+    );
+  for (const [key, value] of [
+    ["include", include],
+    ["exclude", exclude],
+  ] as const) {
+    const at = ["clusters", key];
+    if (value.length === 0) {
+      if (document.hasIn(at)) document.deleteIn(at);
+      continue;
+    }
+    if (!isMap(document.get("clusters"))) document.set("clusters", document.createNode({}));
+    document.setIn(
+      at,
+      document.createNode(
+        [...value].sort((a, b) => a - b),
+        { flow: true },
+      ),
+    );
+  }
+  const clusters = document.get("clusters");
+  if (isMap(clusters) && clusters.items.length === 0) document.delete("clusters");
+  const partial = join(dirname(path), `.${process.pid}-${Date.now()}.yaml.partial`);
+  await writeFile(partial, document.toString({ lineWidth: 0, flowCollectionPadding: false }));
+  await rename(partial, path);
+}

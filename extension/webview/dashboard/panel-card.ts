@@ -1,0 +1,73 @@
+/** A chart with its title, exports and table of values. */
+import type { Line } from "../chart/drawing.js";
+import type { LineChart } from "../chart/line-chart.js";
+import { button, element, table } from "../elements.js";
+
+export type ExportKind = "png" | "svg" | "csv";
+
+export interface CardOptions {
+  readonly title: string;
+  readonly chart: LineChart;
+  readonly formatX: () => (value: number) => string;
+  readonly formatY: (value: number) => string;
+  lines(): readonly Line[];
+  onExport(kind: ExportKind): void;
+}
+
+export class PanelCard {
+  readonly element: HTMLElement;
+  readonly #table = element("div", { className: "values", tabIndex: 0, attributes: { role: "region" } });
+  readonly #details: HTMLDetailsElement;
+
+  constructor(private readonly options: CardOptions) {
+    const { title, chart, onExport } = options;
+    const exports = (["png", "svg", "csv"] as const).map((kind) =>
+      button(kind.toUpperCase(), () => onExport(kind), {
+        className: "quiet",
+        attributes: { "aria-label": `Export ${title} as ${kind.toUpperCase()}` },
+      }),
+    );
+    this.#table.setAttribute("aria-label", `Values of ${title}`);
+    this.#details = element("details", {}, element("summary", {}, "Values"), this.#table);
+    this.#details.ontoggle = () => this.updateTable();
+    this.element = element(
+      "section",
+      { className: "card", attributes: { "aria-label": title } },
+      element("header", {}, element("h2", {}, title), element("div", { className: "exports" }, ...exports)),
+      chart.element,
+      this.#details,
+    );
+  }
+
+  /** Writes the table again, where it is open. */
+  updateTable(): void {
+    if (!this.#details.open) return;
+    const { formatY, title, formatX } = this.options;
+    const rows = this.options.lines().map(({ label, x, y }) => {
+      const found = extremes(y);
+      if (found === undefined) return [label, "–", "–", "–", "–"];
+      const { first, least, last } = found;
+      return [label, formatY(y[first]), formatY(y[last]), formatY(y[least]), formatX()(x[least])];
+    });
+    this.#table.replaceChildren(table(title, ["Run", "First", "Last", "Least", "Least at"], rows));
+  }
+}
+
+function extremes(y: ArrayLike<number>): { first: number; least: number; last: number } | undefined {
+  let [first, least, last] = [-1, -1, -1];
+  for (let at = 0; at < y.length; at++) {
+    if (Number.isNaN(y[at])) continue;
+    if (first < 0) first = at;
+    if (least < 0 || y[at] < y[least]) least = at;
+    last = at;
+  }
+  return first < 0 ? undefined : { first, least, last };
+}
+
+/** Rows of a CSV: one for every point of every line, raw beside smoothed values. */
+export function linesToRows(lines: readonly Line[], xName: string): (string | number)[][] {
+  const rows: (string | number)[][] = [["run", xName, "value", "unsmoothed"]];
+  for (const { label, x, y, raw } of lines)
+    for (let at = 0; at < x.length; at++) rows.push([label, x[at], y[at], raw ? raw[at] : ""]);
+  return rows;
+}

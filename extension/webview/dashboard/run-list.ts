@@ -1,0 +1,98 @@
+/** The list of runs beside the charts: which are shown, how far each is, and what can be done with it. */
+import { isActive, isResumable, progressOf, type RunSummary } from "../../shared/runs.js";
+import { formatNumber } from "../../shared/scale.js";
+import { button, element } from "../elements.js";
+
+export interface RunListActions {
+  isShown(run: string): boolean;
+  appearance(run: string): { color: string; dash: readonly number[] };
+  onShow(run: string, isShown: boolean): void;
+  onStop(run: string): void;
+  onResume(run: string): void;
+}
+
+export class RunList {
+  readonly element = element("ul", { className: "runs" });
+
+  constructor(private readonly actions: RunListActions) {}
+
+  /** Shows runs anew; the focus stays on the same control. */
+  update(runs: readonly RunSummary[], labels: ReadonlyMap<string, string>, canControl: boolean): void {
+    const focused = (document.activeElement as HTMLElement | null)?.dataset.control;
+    this.element.replaceChildren(...runs.map((run) => this.#item(run, labels.get(run.id)!, canControl)));
+    if (focused) {
+      const again = [...this.element.querySelectorAll<HTMLElement>("[data-control]")];
+      again.find(({ dataset }) => dataset.control === focused)?.focus();
+    }
+  }
+
+  #item(run: RunSummary, label: string, canControl: boolean): HTMLElement {
+    const { actions } = this;
+    const isShown = actions.isShown(run.id);
+    const box = element("input", { type: "checkbox", checked: isShown });
+    box.dataset.control = `show ${run.id}`;
+    box.onchange = () => actions.onShow(run.id, box.checked);
+    const progress = progressOf(run);
+    const details = [
+      `step ${run.step}${run.budget.steps === null ? "" : ` of ${run.budget.steps}`}`,
+      run.loss === null ? undefined : `loss ${formatNumber(run.loss, 4)}`,
+      isActive(run.state) && run.tokensPerSecond !== null
+        ? `${formatNumber(run.tokensPerSecond)} tok/s`
+        : undefined,
+    ].filter((each) => each !== undefined);
+    const controls = canControl
+      ? [
+          isActive(run.state) &&
+            run.state !== "stopping" &&
+            this.#control(run, "Stop", label, actions.onStop),
+          isResumable(run) && this.#control(run, "Resume", label, actions.onResume),
+        ]
+      : [];
+    return element(
+      "li",
+      { className: isShown ? "" : "hidden-run", title: run.id },
+      element(
+        "label",
+        {},
+        box,
+        isShown ? lineSample(actions.appearance(run.id)) : element("span", { className: "line-sample" }),
+        element("span", { className: "run-name" }, label),
+        element("span", { className: `state state-${run.state}` }, run.state),
+      ),
+      element("div", { className: "run-details" }, details.join(" · ")),
+      isActive(run.state) && progress !== undefined && progressBar(progress, label),
+      run.message !== null && (run.state === "failed" || run.state === "damaged")
+        ? element("div", { className: "run-message" }, run.message)
+        : null,
+      ...controls,
+    );
+  }
+
+  #control(run: RunSummary, text: string, label: string, act: (run: string) => void): HTMLElement {
+    const made = button(text, () => act(run.id), {
+      className: "small",
+      attributes: { "aria-label": `${text} ${label}` },
+    });
+    made.dataset.control = `${text} ${run.id}`;
+    return made;
+  }
+}
+
+function progressBar(value: number, label: string): HTMLElement {
+  return element("progress", { value, max: 1, attributes: { "aria-label": `Progress of ${label}` } });
+}
+
+/** A piece of a run's line, as it is drawn. */
+export function lineSample({ color, dash }: { color: string; dash: readonly number[] }): SVGSVGElement {
+  const namespace = "http://www.w3.org/2000/svg";
+  const picture = document.createElementNS(namespace, "svg");
+  picture.setAttribute("class", "line-sample");
+  picture.setAttribute("viewBox", "0 0 22 10");
+  picture.setAttribute("aria-hidden", "true");
+  const line = document.createElementNS(namespace, "line");
+  const places = { x1: "0", x2: "22", y1: "5", y2: "5", stroke: color, "stroke-width": "3" };
+  for (const [name, value] of Object.entries(places)) line.setAttribute(name, value);
+  if (dash.length > 0) line.setAttribute("stroke-dasharray", dash.join(" "));
+  picture.append(line);
+  return picture;
+}

@@ -1,0 +1,115 @@
+/** Makes elements: text always as text, never as HTML. */
+
+type Properties<Tag extends keyof HTMLElementTagNameMap> = Partial<
+  Omit<HTMLElementTagNameMap[Tag], "style" | "dataset" | "children" | "attributes">
+> & {
+  readonly attributes?: Readonly<Record<string, string>>;
+};
+
+type Child = Node | string | null | undefined | false;
+
+/** An element with properties, attributes and children. */
+export function element<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  properties: Properties<Tag> = {},
+  ...children: readonly Child[]
+): HTMLElementTagNameMap[Tag] {
+  const made = document.createElement(tag);
+  const { attributes = {}, ...own } = properties;
+  Object.assign(made, own);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  for (const child of children)
+    if (child !== null && child !== undefined && child !== false) made.append(child);
+  return made;
+}
+
+export function button(
+  text: string,
+  onclick: () => void,
+  properties: Properties<"button"> = {},
+): HTMLButtonElement {
+  return element("button", { type: "button", onclick, ...properties }, text);
+}
+
+/** A choice with its label. */
+export function select<Value extends string>(
+  label: string,
+  options: readonly (readonly [Value, string])[],
+  value: string,
+  onChange: (value: Value) => void,
+): HTMLLabelElement {
+  const list = element("select", {});
+  for (const [name, text] of options) list.append(element("option", { value: name }, text));
+  list.value = value;
+  list.onchange = () => onChange(list.value as Value);
+  return element("label", { className: "field" }, element("span", {}, label), list);
+}
+
+export function checkbox(label: string, checked: boolean, onChange: (checked: boolean) => void) {
+  const box = element("input", { type: "checkbox", checked });
+  box.onchange = () => onChange(box.checked);
+  return element("label", { className: "check" }, box, element("span", {}, label));
+}
+
+/** A table; the first cell of a row is its heading. */
+export function table(
+  caption: string,
+  headings: readonly string[],
+  rows: readonly (readonly (string | Node)[])[],
+): HTMLTableElement {
+  return element(
+    "table",
+    {},
+    element("caption", {}, caption),
+    element("thead", {}, element("tr", {}, ...headings.map((each) => element("th", { scope: "col" }, each)))),
+    element(
+      "tbody",
+      {},
+      ...rows.map((cells) =>
+        element(
+          "tr",
+          {},
+          ...cells.map((cell, at) =>
+            at === 0 ? element("th", { scope: "row" }, cell) : element("td", {}, cell),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+/** Calls a function before the next frame, however often it is asked to. */
+export function everyFrame(draw: () => void): () => void {
+  let isAsked = false;
+  return () => {
+    if (isAsked) return;
+    isAsked = true;
+    requestAnimationFrame(() => {
+      isAsked = false;
+      draw();
+    });
+  };
+}
+
+/** One line at the foot of a page for what happened, read out by screen readers. */
+export class Notice {
+  readonly element = element("div", { className: "notice", hidden: true, attributes: { role: "status" } });
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  show(text: string, isError = false): void {
+    this.element.textContent = text;
+    this.element.hidden = false;
+    this.element.classList.toggle("error", isError);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.hide(), isError ? 20_000 : 5000);
+  }
+
+  hide(): void {
+    this.element.hidden = true;
+  }
+
+  /** Shows why something failed. */
+  readonly fail = (error: unknown): void => {
+    this.show(error instanceof Error ? error.message : String(error), true);
+  };
+}
