@@ -49,10 +49,22 @@ export class Slots {
   }
 }
 
-/** Colours of many clusters: hues a golden angle apart, so that neighbours in number differ most. */
-export function clusterColor(cluster: number, isDark: boolean): string {
-  const hue = Math.round((cluster * 137.508 + 210) % 360);
+/** Red, green and blue of many clusters: hues a golden angle apart, so that neighbours in number differ most. */
+export function clusterColor(cluster: number, isDark: boolean): readonly [number, number, number] {
+  const hue = (cluster * 137.508 + 210) % 360;
   const ring = Math.floor(cluster / 12) % 3;
-  const lightness = isDark ? 66 - ring * 9 : 40 + ring * 8;
-  return `hsl(${hue} ${isDark ? 70 : 66}% ${lightness}%)`;
+  return hslToRgb(hue, isDark ? 0.7 : 0.66, (isDark ? 66 - ring * 9 : 40 + ring * 8) / 100);
+}
+
+export function cssColor([red, green, blue]: readonly [number, number, number]): string {
+  return `rgb(${red} ${green} ${blue})`;
+}
+
+function hslToRgb(hue: number, saturation: number, lightness: number): [number, number, number] {
+  const amplitude = saturation * Math.min(lightness, 1 - lightness);
+  const channel = (offset: number) => {
+    const k = (offset + hue / 30) % 12;
+    return Math.round(255 * (lightness - amplitude * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
+  };
+  return [channel(0), channel(8), channel(4)];
 }

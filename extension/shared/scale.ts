@@ -45,7 +45,8 @@ export class Scale {
 function linearTicks({ least, greatest }: Range, count: number): number[] {
   const rough = (greatest - least) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5, 10].find((each) => each * power >= rough) ?? 10);
+  /* the nearest round step, not the next larger: two ticks would be too few */
+  const step = power * ([1, 2, 5].find((each) => each * power >= rough * 0.7) ?? 10);
   const ticks: number[] = [];
   for (let at = Math.ceil(least / step - 1e-9); at * step <= greatest + step * 1e-9; at++)
     ticks.push(at * step);
