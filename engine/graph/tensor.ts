@@ -132,7 +132,7 @@ export class Node<A = unknown> {
 
 /** How a parameter is made before training. */
 export type Initial =
-  | { readonly kind: "normal"; readonly deviation: number }
+  | { readonly kind: "normal"; readonly deviation: number; readonly mean?: number }
   | { readonly kind: "constant"; readonly value: number };
 
 export interface ParameterSpec {
@@ -143,6 +143,8 @@ export interface ParameterSpec {
   readonly initial: Initial;
   /** Whether weight decay applies (matrices usually, gains not). */
   readonly decay: boolean;
+  /** Whether training changes it; a fixed one takes no memory for a gradient and moments. */
+  readonly trainable: boolean;
 }
 
 const source: Operation<null> = {
@@ -178,11 +180,11 @@ export class Graph {
     return this.input(name, shape, dtype);
   }
 
-  /** A tensor that training changes. Its gradient is f32 whatever its own type. */
+  /** A tensor that training changes, unless it is fixed. Its gradient is f32 whatever its own type. */
   parameter(
     name: string,
     shape: Shape,
-    options: { initial?: Initial; decay?: boolean; dtype?: "f32" | "f16" } = {},
+    options: { initial?: Initial; decay?: boolean; dtype?: "f32" | "f16"; trainable?: boolean } = {},
   ): Tensor {
     if (this.parameters.has(name)) throw new Error(`The graph already has a parameter named "${name}".`);
     const fanIn = shape.length > 1 ? shape[shape.length - 1] : 1;
@@ -192,6 +194,7 @@ export class Graph {
       dtype: options.dtype ?? "f32",
       initial: options.initial ?? { kind: "normal", deviation: 1 / Math.sqrt(fanIn) },
       decay: options.decay ?? shape.length > 1,
+      trainable: options.trainable ?? true,
     };
     const tensor = this.#source(name, shape, spec.dtype);
     this.parameters.set(name, { spec, tensor });

@@ -12,7 +12,7 @@ import {
   UnsupportedError,
 } from "../gpu/index.js";
 import { elementsOf } from "../graph/shape.js";
-import type { ParameterSpec } from "../graph/tensor.js";
+import type { Initial, ParameterSpec } from "../graph/tensor.js";
 import { Random } from "../random.js";
 
 /** Arena offsets are multiples of this many values, so that any binding offset is aligned in f32 and in f16. */
@@ -28,8 +28,10 @@ export interface ParameterPlace {
 /** Where each parameter lies: a pure function of the specs and of the largest binding of the adapter. */
 export interface ParameterLayout {
   readonly places: ReadonlyMap<string, ParameterPlace>;
-  /** Values in each segment; a segment is one buffer. */
+  /** Values in each segment; a segment is one buffer. Those of trainable parameters come first. */
   readonly segments: readonly number[];
+  /** How many segments hold parameters that training changes; no other has gradients and moments. */
+  readonly trainableSegments: number;
   /** Whether some parameter is read as f16. */
   readonly half: boolean;
   /** Values that belong to parameters, without the gaps. */
@@ -40,7 +42,9 @@ export function layoutParameters(specs: readonly ParameterSpec[], maxBindingByte
   const limit = Math.floor(maxBindingBytes / 4 / ALIGNMENT) * ALIGNMENT;
   const places = new Map<string, ParameterPlace>();
   const segments: number[] = [];
-  for (const spec of specs) {
+  const trainable = specs.filter((spec) => spec.trainable);
+  const fixed = specs.filter((spec) => !spec.trainable);
+  for (const spec of [...trainable, ...fixed]) {
     const elements = elementsOf(spec.shape);
     const padded = Math.ceil(elements / ALIGNMENT) * ALIGNMENT;
     if (padded > limit) {
@@ -49,19 +53,28 @@ export function layoutParameters(specs: readonly ParameterSpec[], maxBindingByte
           `${maxBindingBytes} at once. Use a smaller vocabulary or width.`,
       );
     }
-    if (segments.length === 0 || segments[segments.length - 1] + padded > limit) segments.push(0);
+    const isFull = segments.length === 0 || segments[segments.length - 1] + padded > limit;
+    if (isFull || spec === fixed[0]) segments.push(0);
     const segment = segments.length - 1;
     places.set(spec.name, { spec, segment, offset: segments[segment], elements });
     segments[segment] += padded;
   }
   const count = specs.reduce((sum, s) => sum + elementsOf(s.shape), 0);
-  return { places, segments, half: specs.some((s) => s.dtype === "f16"), count };
+  const firstFixed = fixed.length > 0 ? places.get(fixed[0].name)!.segment : segments.length;
+  return {
+    places,
+    segments,
+    trainableSegments: firstFixed,
+    half: specs.some((s) => s.dtype === "f16"),
+    count,
+  };
 }
 
 /** Bytes that a store of this layout allocates. */
 export function storeBytes(layout: ParameterLayout, training: boolean): number {
-  const values = layout.segments.reduce((sum, n) => sum + n, 0);
-  return values * ((training ? 4 : 1) * 4 + (layout.half ? 2 : 0));
+  const sum = (segments: readonly number[]) => segments.reduce((total, n) => total + n, 0);
+  const trained = training ? sum(layout.segments.slice(0, layout.trainableSegments)) : 0;
+  return sum(layout.segments) * (4 + (layout.half ? 2 : 0)) + trained * 12;
 }
 
 export class ParameterStore {
@@ -82,13 +95,14 @@ export class ParameterStore {
   ): Promise<ParameterStore> {
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const layout = layoutParameters(specs, Math.min(maxStorageBufferBindingSize, maxBufferSize));
-    const arena = (name: string, dtype: "f32" | "f16") =>
-      Promise.all(layout.segments.map((n, i) => gpu.createBuffer(`${name} ${i}`, dtype, n)));
+    const arena = (name: string, dtype: "f32" | "f16", segments = layout.segments) =>
+      Promise.all(segments.map((n, i) => gpu.createBuffer(`${name} ${i}`, dtype, n)));
+    const trained = options.training ? layout.segments.slice(0, layout.trainableSegments) : [];
     const values = await arena("parameters", "f32");
     const half = layout.half ? await arena("f16 parameters", "f16") : [];
-    const gradients = options.training ? await arena("gradients", "f32") : [];
-    const first = options.training ? await arena("first moments", "f32") : [];
-    const second = options.training ? await arena("second moments", "f32") : [];
+    const gradients = await arena("gradients", "f32", trained);
+    const first = await arena("first moments", "f32", trained);
+    const second = await arena("second moments", "f32", trained);
     const moments = first.map((f, i) => ({ first: f, second: second[i] }));
     return new ParameterStore(gpu, layout, values, half, gradients, moments);
   }
@@ -118,11 +132,7 @@ export class ParameterStore {
   initialize(seed: number): void {
     for (const [name, { spec, elements }] of this.layout.places) {
       const { initial } = spec;
-      const data =
-        initial.kind === "normal"
-          ? new Random(seed, hashName(name)).normals(elements, initial.deviation)
-          : new Float32Array(elements).fill(initial.value);
-      this.write(name, data);
+      this.write(name, draw(initial, elements, new Random(seed, hashName(name))));
     }
   }
 
@@ -172,6 +182,13 @@ export class ParameterStore {
       second.destroy();
     }
   }
+}
+
+function draw(initial: Initial, elements: number, random: Random): Float32Array {
+  if (initial.kind === "constant") return new Float32Array(elements).fill(initial.value);
+  const values = random.normals(elements, initial.deviation);
+  const { mean } = initial;
+  return mean === undefined ? values : values.map((value) => mean + value);
 }
 
 /** f16 writes cover whole words; the gap up to the next parameter takes the padding. */

@@ -57,7 +57,10 @@ export async function compileTraining(
   graph: Graph,
   request: TrainingRequest,
 ): Promise<TrainingProgram> {
-  const parameters = [...graph.parameters.values()];
+  const all = [...graph.parameters.values()];
+  const parameters = all.filter(({ spec }) => spec.trainable);
+  if (parameters.length === 0)
+    throw new Error("Every parameter of the graph is fixed; there is nothing to train.");
   const seed = graph.inputs.get(SEED) ?? graph.input(SEED, [1]);
   const found = graph.scope("backward", () =>
     gradients(
@@ -80,7 +83,7 @@ export async function compileTraining(
   };
   const program = await compile(graph, target, compileRequest);
   const layout = layoutParameters(
-    parameters.map((p) => p.spec),
+    all.map((p) => p.spec),
     target.maxBindingBytes,
   );
   const graphMemory = memoryOf(program, uniformAlignment);
@@ -97,9 +100,10 @@ export async function compileTraining(
 
 function optimizerBytes(layout: ParameterLayout, uniformAlignment: number): number {
   const bytes = (elements: number) => GpuBuffer.byteLength("f32", elements);
-  const masks = layout.segments.reduce((sum, n) => sum + bytes(maskWords(n)), 0);
-  const partial = bytes(sumParts(Math.max(...layout.segments)).count);
-  const dispatchesWithUniforms = layout.segments.length * 3;
+  const segments = trainedSegments(layout);
+  const masks = segments.reduce((sum, n) => sum + bytes(maskWords(n)), 0);
+  const partial = bytes(sumParts(Math.max(...segments)).count);
+  const dispatchesWithUniforms = segments.length * 3;
   return (
     bytes(ADAMW_STATE_LENGTH) +
     bytes(1) +
@@ -107,6 +111,11 @@ function optimizerBytes(layout: ParameterLayout, uniformAlignment: number): numb
     partial +
     dispatchesWithUniforms * Math.max(256, uniformAlignment)
   );
+}
+
+/** Values in each segment that training changes. */
+function trainedSegments(layout: ParameterLayout): readonly number[] {
+  return layout.segments.slice(0, layout.trainableSegments);
 }
 
 function maskWords(values: number): number {
@@ -144,14 +153,11 @@ export class TrainingStep {
     const parameters = await ParameterStore.create(gpu, specs, { training: true });
     const executable = await Executable.fromProgram(gpu, program, { label: "training step", parameters });
     const { layout } = parameters;
+    const segments = trainedSegments(layout);
     const target = targetOf(gpu);
     const state = await gpu.createBuffer("optimizer state", "f32", ADAMW_STATE_LENGTH);
     const squares = await gpu.createBuffer("squared gradient norm", "f32", 1);
-    const partial = await gpu.createBuffer(
-      "partial squares",
-      "f32",
-      sumParts(Math.max(...layout.segments)).count,
-    );
+    const partial = await gpu.createBuffer("partial squares", "f32", sumParts(Math.max(...segments)).count);
     const calls: PlanCall[] = [];
     const whole = (buffer: GpuBuffer) => ({
       buffer,
@@ -159,7 +165,7 @@ export class TrainingStep {
       offset: 0,
       elements: buffer.elements,
     });
-    for (const [i, length] of layout.segments.entries()) {
+    for (const [i, length] of segments.entries()) {
       const b = {
         gradients: whole(parameters.gradients[i]),
         partial: whole(partial),
@@ -170,7 +176,7 @@ export class TrainingStep {
     const seed = whole(executable.inputs.get(SEED)!);
     calls.push(adamwPrepare({ state: whole(state), squares: whole(squares), seed }));
     const masks: GpuBuffer[] = [];
-    for (const [i, length] of layout.segments.entries()) {
+    for (const [i, length] of segments.entries()) {
       const decayed = await gpu.createBuffer(`decay mask ${i}`, "u32", maskWords(length));
       const ranges = [...layout.places.values()].filter((p) => p.segment === i && p.spec.decay);
       decayed.write(

@@ -21,6 +21,7 @@ import {
   swiglu,
   type Tensor,
   TrainingStep,
+  tanh,
   targetOf,
 } from "../../../engine/index.js";
 
@@ -223,5 +224,39 @@ describe("training steps", () => {
       step.flops,
     );
     step.dispose();
+  });
+
+  test("leave fixed parameters alone, give them no memory but their own, and train the others as before", async () => {
+    const build = (trainable: boolean) => {
+      const graph = new Graph();
+      const x = graph.constant("x", [4, 6], "f32", () => new Random(5).normals(24));
+      const first = matmul(x, graph.parameter("first", [6, 8], { trainable }));
+      const y = matmul(tanh(first), graph.parameter("second", [8, 3]));
+      return { graph, loss: mean(square(y)) };
+    };
+    const fixed = build(false);
+    const { memory } = await compileTraining(targetOf(gpu), 256, fixed.graph, { loss: fixed.loss });
+    /* 128 values a parameter: four f32 arenas of the trained one, one of the fixed */
+    assert.equal(memory.parameters, (4 + 1) * 128 * 4);
+    const step = await TrainingStep.create(gpu, fixed.graph, { loss: fixed.loss }, { seed: 2 });
+    assert.equal(step.parameters.layout.trainableSegments, 1);
+    const before = {
+      first: await step.parameters.read("first"),
+      second: await step.parameters.read("second"),
+    };
+    const whole = build(true);
+    const reference = await TrainingStep.create(gpu, whole.graph, { loss: whole.loss }, { seed: 2 });
+    for (const each of [step, reference]) each.run();
+    assert.deepEqual(await step.parameters.read("first"), before.first);
+    assert.notDeepEqual(await step.parameters.read("second"), before.second);
+    assert.deepEqual(
+      await step.parameters.readGradient("second"),
+      await reference.parameters.readGradient("second"),
+    );
+    step.dispose();
+    reference.dispose();
+    const nothing = new Graph();
+    const only = mean(square(nothing.parameter("p", [3], { trainable: false })));
+    await assert.rejects(compileTraining(targetOf(gpu), 256, nothing, { loss: only }), /nothing to train/);
   });
 });
