@@ -17,7 +17,8 @@ import { tune } from "../engine/kernels/index.js";
 import { type MatmulShape, matmulCalls, matmulWorkspace } from "../engine/kernels/matmul.js";
 import { sum, sumParts } from "../engine/kernels/reduce.js";
 import type { Architecture } from "../specialization/models/architecture.js";
-import { languageModel, NAMES } from "../specialization/models/transformer.js";
+import { NAMES } from "../specialization/models/names.js";
+import { languageModel } from "../specialization/models/transformer.js";
 import type { Benchmark, Peer, TransformerShape, Workload } from "./peer.js";
 
 /** The engine as a peer. `gpu` stays the caller's. */

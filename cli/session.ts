@@ -2,14 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { freemem, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
-import {
-  formatBytes,
-  type Gpu,
-  openGpu,
-  type ParameterStore,
-  type TrainingMemory,
-  type TrainingStep,
-} from "../engine/index.js";
+import { formatBytes, type Gpu, openGpu, type ParameterStore, type TrainingMemory } from "../engine/index.js";
 import { targetOf, tune } from "../engine/kernels/index.js";
 import { type ExportSource, openExportSource } from "../specialization/export/source.js";
 import {
@@ -151,7 +144,7 @@ export class Session {
   async dryRun(): Promise<void> {
     const { data, architecture, source } = await this.#prepare();
     await source?.close();
-    const memory = await trainingMemory(this.gpu, this.config, architecture);
+    const memory = await trainingMemory(this.gpu, this.config, { architecture });
     const { training } = this.config;
     const tokensPerStep = training.batch * training.accumulate * architecture.context;
     const perStep = tokensPerStep * trainingFlopsPerToken(architecture);
@@ -225,7 +218,7 @@ export class Session {
     const { data, architecture, source } = await this.#prepare();
     await source?.close();
     /* compiling names the shapes whose tiles have not been compared yet */
-    this.#checkMemory(await trainingMemory(this.gpu, this.config, architecture));
+    this.#checkMemory(await trainingMemory(this.gpu, this.config, { architecture }));
     await tune(this.gpu, targetOf(this.gpu));
     return this.#measureStep(data, architecture);
   }
@@ -257,8 +250,7 @@ export class Session {
       const trainer = await Trainer.create(
         this.gpu,
         run,
-        architecture,
-        { ...data, validation: new Map() },
+        { architecture, data: { ...data, validation: new Map() } },
         listener,
       );
       try {
@@ -316,7 +308,7 @@ export class Session {
       const { exact, near } = report.duplicates;
       if (exact + near > 0) line.print(`${set}: ${exact} exact and ${near} near duplicates were left out`);
     }
-    this.#checkMemory(await trainingMemory(gpu, run.config, architecture));
+    this.#checkMemory(await trainingMemory(gpu, run.config, { architecture }));
     line.print(
       `${resumed ? "resuming" : "training"} ${run.name}: ${formatCount(parameterCount(architecture))}parameters, ` +
         `${formatCount(data.train.tokenCount)}tokens of text, on ${gpu.adapter.name}`,
@@ -331,9 +323,9 @@ export class Session {
     { data, architecture, source }: Prepared,
     ceiling: number,
   ): Promise<Trainer> {
-    const weights = source && (({ parameters }: TrainingStep) => copyWeights(source, parameters));
+    const weights = source && ((parameters: ParameterStore) => copyWeights(source, parameters));
     try {
-      return await Trainer.create(this.gpu, run, architecture, data, this.#listener(ceiling), weights);
+      return await Trainer.create(this.gpu, run, { architecture, data, weights }, this.#listener(ceiling));
     } finally {
       await source?.close();
     }

@@ -203,7 +203,7 @@ async function tryModel(gpu: Gpu, path: string, batch: number, text: DemoText, p
   try {
     const { architecture, tokenizerPath } = source;
     const tokenizer = await Tokenizer.load(tokenizerPath);
-    const parameters = await loadParameters(gpu, architecture, "f32", (name) => source.read(name));
+    const parameters = await loadParameters(gpu, source, "f32");
     const cache = join(cacheFolder(), "tokens");
     const { shards } = await prepareSet(HELD_OUT, [text.heldOutFile], tokenizer, cache);
     const evaluator = await Evaluator.create(gpu, architecture, parameters, { batch, dtype: "f32" });

@@ -4,22 +4,20 @@ import { basename, join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { withGpu } from "../../engine/index.js";
 import { cacheFolder } from "../../engine/kernels/index.js";
-import { modelFolder, openExportSource } from "../../specialization/export/source.js";
 import { loadParameters } from "../../specialization/models/load.js";
 import { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { Evaluator, type SetLoss } from "../../specialization/training/evaluate.js";
 import { prepareSet } from "../../specialization/training/prepare.js";
 import { fileFailure } from "../../specialization/training/run-error.js";
 import { parseTask, scoreTask, type TaskScore } from "../../specialization/training/tasks.js";
+import { type ModelArgument, modelArgument, openArgument } from "../model-argument.js";
 import { type Column, formatTable } from "../table.js";
 
-interface EvalOptions {
+interface EvalOptions extends ModelArgument {
   readonly set: Record<string, string[]>;
   readonly task: string[];
   readonly tokens?: number;
   readonly batch: number;
-  readonly checkpoint?: string;
-  readonly runs: string;
   readonly textField: string;
   readonly onBadRecord: "skip" | "fail";
   readonly documents?: boolean;
@@ -28,9 +26,7 @@ interface EvalOptions {
 }
 
 export function registerEval(program: Command): void {
-  program
-    .command("eval")
-    .argument("<model>", "a run (its name or folder), a checkpoint's folder, or a Hugging Face folder")
+  modelArgument(program.command("eval"))
     .description("measure a model on text and on multiple-choice tasks")
     .option("--set <name=path>", "a set of text: a file, glob or folder; may be repeated", addSet, {})
     .option(
@@ -41,8 +37,6 @@ export function registerEval(program: Command): void {
     )
     .option("--tokens <count>", "at most so many tokens of each set", parseCount)
     .option("--batch <count>", "sequences at once", parseCount, 8)
-    .option("--checkpoint <name>", "step-N or best, of a run; the newest without it")
-    .option("--runs <folder>", "folder of runs", "runs")
     .option("--text-field <name>", "field of a record that holds the text", "text")
     .option("--on-bad-record <skip|fail>", "what to do with a record that cannot be read", parseBad, "fail")
     .option("--documents", "one line of JSON for every document, on standard output")
@@ -75,11 +69,11 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
   if (Object.keys(options.set).length === 0 && options.task.length === 0) {
     throw new Error("Nothing to evaluate: give --set name=path or --task file.");
   }
-  const source = await openExportSource(modelFolder(model, options.runs), { checkpoint: options.checkpoint });
+  const source = await openArgument(model, options);
   try {
     const tokenizer = await Tokenizer.load(source.tokenizerPath);
     await withGpu({ adapter: options.adapter }, async (gpu) => {
-      const store = await loadParameters(gpu, source.architecture, "f32", (name) => source.read(name));
+      const store = await loadParameters(gpu, source, "f32");
       const evaluator = await Evaluator.create(gpu, source.architecture, store, {
         batch: options.batch,
         dtype: "f32",
@@ -90,8 +84,10 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
           textField: options.textField,
           onBadRecord: options.onBadRecord,
         });
-        const result = await evaluator.shards(shards, tokenizer, options.tokens, (d) => {
-          if (options.documents) console.log(JSON.stringify({ set: name, ...d, loss: d.nats / d.tokens }));
+        const result = await evaluator.shards(shards, tokenizer, options.tokens, {
+          onDocument: (d) => {
+            if (options.documents) console.log(JSON.stringify({ set: name, ...d, loss: d.nats / d.tokens }));
+          },
         });
         sets[name] = { ...result, skipped: report.skipped };
         shards.close();

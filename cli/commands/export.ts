@@ -2,42 +2,35 @@
 import { type Command, Option } from "commander";
 import { exportGguf } from "../../specialization/export/gguf-model.js";
 import { exportHuggingFace } from "../../specialization/export/hugging-face.js";
-import { modelFolder, openExportSource } from "../../specialization/export/source.js";
 import { EXPORT_TYPES, type ExportType } from "../../specialization/export/storage.js";
 import { parameterCount } from "../../specialization/models/architecture.js";
+import { type ModelArgument, modelArgument, openArgument } from "../model-argument.js";
 import { formatCount } from "../table.js";
 
-interface ExportOptions {
+interface ExportOptions extends ModelArgument {
   readonly format: "hf" | "gguf";
   readonly out: string;
   readonly dtype: ExportType;
-  readonly checkpoint?: string;
-  readonly runs: string;
   readonly force?: boolean;
   readonly json?: boolean;
 }
 
 export function registerExport(program: Command): void {
-  program
-    .command("export")
+  modelArgument(program.command("export"))
     .description("write a model for transformers and MLX (hf: a folder) or llama.cpp (gguf: a file)")
-    .argument("<model>", "a run (its name or folder), a checkpoint's folder, or a Hugging Face folder")
     .addOption(new Option("--format <format>", "what to write").choices(["hf", "gguf"]).makeOptionMandatory())
     .requiredOption("--out <path>", "folder (hf) or file (gguf) to write")
     .addOption(
       new Option("--dtype <type>", "how weights are stored").choices([...EXPORT_TYPES]).default("f32"),
     )
-    .option("--checkpoint <name>", "step-N or best, of a run; the newest without it")
-    .option("--runs <folder>", "folder of runs", "runs")
     .option("--force", "replace an earlier export")
     .option("--json", "print JSON")
     .action(exportModel);
 }
 
 async function exportModel(model: string, options: ExportOptions): Promise<void> {
-  const { format, out, dtype, checkpoint, force = false } = options;
-  const folder = modelFolder(model, options.runs);
-  const source = await openExportSource(folder, checkpoint === undefined ? {} : { checkpoint });
+  const { format, out, dtype, force = false } = options;
+  const source = await openArgument(model, options);
   try {
     const { architecture, name, path, step, tokenizerPath } = source;
     const common = { architecture, read: source.read, tokenizerPath, dtype, force };

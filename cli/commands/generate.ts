@@ -2,28 +2,24 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { Random, withGpu } from "../../engine/index.js";
-import { modelFolder, openExportSource } from "../../specialization/export/source.js";
 import { Generator } from "../../specialization/models/generator.js";
 import { loadParameters } from "../../specialization/models/load.js";
 import { Tokenizer } from "../../specialization/tokenizer/index.js";
+import { type ModelArgument, modelArgument, openArgument } from "../model-argument.js";
 
-interface GenerateOptions {
+interface GenerateOptions extends ModelArgument {
   readonly prompt?: string;
   readonly tokens: number;
   readonly temperature: number;
   readonly topK: number;
   readonly topP: number;
   readonly seed?: number;
-  readonly checkpoint?: string;
-  readonly runs: string;
   readonly adapter?: string;
   readonly json?: boolean;
 }
 
 export function registerGenerate(program: Command): void {
-  program
-    .command("generate")
-    .argument("<model>", "a run (its name or folder), a checkpoint's folder, or a Hugging Face folder")
+  modelArgument(program.command("generate"))
     .description("continue a prompt (from --prompt, or standard input when it is no terminal)")
     .option("--prompt <text>", "beginning of the text; empty starts a new document")
     .option("--tokens <count>", "at most so many tokens", number(1, { whole: true }), 200)
@@ -41,8 +37,6 @@ export function registerGenerate(program: Command): void {
       1,
     )
     .option("--seed <number>", "repeat an earlier text", number(0, { whole: true }))
-    .option("--checkpoint <name>", "step-N or best, of a run; the newest without it")
-    .option("--runs <folder>", "folder of runs", "runs")
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON at the end instead of streaming")
     .action(generate);
@@ -65,11 +59,11 @@ function number(
 async function generate(model: string, options: GenerateOptions): Promise<void> {
   const prompt = options.prompt ?? (process.stdin.isTTY ? "" : readFileSync(0, "utf8"));
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
-  const source = await openExportSource(modelFolder(model, options.runs), { checkpoint: options.checkpoint });
+  const source = await openArgument(model, options);
   try {
     const tokenizer = await Tokenizer.load(source.tokenizerPath);
     await withGpu({ adapter: options.adapter }, async (gpu) => {
-      const store = await loadParameters(gpu, source.architecture, "f32", (name) => source.read(name));
+      const store = await loadParameters(gpu, source, "f32");
       const generator = await Generator.create(gpu, source.architecture, store, "f32");
       const ids = [tokenizer.endOfText, ...(await tokenizer.encode(prompt))];
       const stream = tokenizer.decodeStream();

@@ -4,10 +4,11 @@
  * Source of names and layout: llama.cpp, docs and converter for LlamaForCausalLM.
  */
 import { type Architecture, headDimension } from "../models/architecture.js";
+import type { ModelWeights } from "../models/model-weights.js";
 import { tokenizerFor } from "./export-tokenizer.js";
 import { type GgufTensor, type GgufValue, writeGguf } from "./gguf.js";
 import { tokenizerMetadata } from "./gguf-tokenizer.js";
-import { type ModelSource, type PlainTensor, plainReader, plainTensors, type Role } from "./layout.js";
+import { type PlainTensor, plainReader, plainTensors, type Role } from "./layout.js";
 import { replaceFile } from "./replace.js";
 import { checkedFor, type ExportType } from "./storage.js";
 
@@ -29,7 +30,7 @@ const NAME: Readonly<Record<Role, string>> = {
 /** llama.cpp's number for "mostly of this type". */
 const FILE_TYPE: Readonly<Record<ExportType, number>> = { f32: 0, f16: 1, bf16: 32 };
 
-export interface GgufOptions extends ModelSource {
+export interface GgufOptions extends ModelWeights {
   /** A tokenizer.json, or anything else that `Tokenizer.load` opens; it must be byte-level with GPT-2's pattern. */
   readonly tokenizerPath: string;
   /** The model's name as tools show it. */

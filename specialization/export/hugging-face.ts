@@ -1,10 +1,12 @@
 /**
  * A model as a folder that `transformers` loads with from_pretrained(): config.json, model.safetensors, the tokenizer.
  */
+
 import { join } from "node:path";
+import type { ModelWeights } from "../models/model-weights.js";
 import { tokenizerFor } from "./export-tokenizer.js";
 import { buildConfig } from "./hugging-face-config.js";
-import { type ModelSource, plainReader, plainTensors } from "./layout.js";
+import { plainReader, plainTensors } from "./layout.js";
 import { replaceFolder, writeText } from "./replace.js";
 import { type TensorEntry, writeSafetensors } from "./safetensors.js";
 import { checkedFor, type ExportType, SAFETENSORS_TYPE } from "./storage.js";
@@ -18,7 +20,7 @@ const FILES = [
   "tokenizer_config.json",
 ];
 
-export interface HuggingFaceOptions extends ModelSource {
+export interface HuggingFaceOptions extends ModelWeights {
   /** A tokenizer.json, or anything else that `Tokenizer.load` opens. */
   readonly tokenizerPath: string;
   /** How weights are stored. Default f32. */

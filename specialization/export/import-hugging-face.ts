@@ -5,17 +5,18 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Architecture } from "../models/architecture.js";
+import type { ModelWeights } from "../models/model-weights.js";
 import { isRealType } from "./element-types.js";
 import { FormatError, fileError } from "./errors.js";
 import { readConfig } from "./hugging-face-config.js";
-import { type ModelSource, packedTensors, plainTensors } from "./layout.js";
+import { packedTensors, plainTensors } from "./layout.js";
 import { SafetensorsFile } from "./safetensors.js";
 
 const LARGEST_JSON_BYTES = 64 * 1024 * 1024;
 /** Values that older checkpoints store although they follow from the architecture. */
 const DERIVED = /^model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/;
 
-export interface ImportedModel extends ModelSource {
+export interface ImportedModel extends ModelWeights {
   /** The tokenizer.json of the folder; undefined where it has none. */
   readonly tokenizerPath: string | undefined;
   close(): Promise<void>;

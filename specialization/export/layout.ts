@@ -3,13 +3,8 @@
  * so are gate and up. Rows keep their order, because both rotate halves of a head (RoPE).
  */
 import { type Architecture, headDimension } from "../models/architecture.js";
-import { NAMES } from "../models/transformer.js";
-
-/** A model's sizes and, by the names of `NAMES`, its weights in row-major order. */
-export interface ModelSource {
-  readonly architecture: Architecture;
-  read(name: string): Promise<Float32Array>;
-}
+import type { ModelWeights } from "../models/model-weights.js";
+import { NAMES } from "../models/names.js";
 
 /** What a matrix does in the model: formats name and store them by this. */
 export type Role =
@@ -92,7 +87,7 @@ export function plainTensors(a: Architecture): PlainTensor[] {
 }
 
 /** Reads unpacked tensors; the packed tensor read last is kept, so that parts in order read it once. */
-export function plainReader({ read }: ModelSource): (tensor: PlainTensor) => Promise<Float32Array> {
+export function plainReader({ read }: ModelWeights): (tensor: PlainTensor) => Promise<Float32Array> {
   let last: { name: string; values: Float32Array } | undefined;
   return async ({ packed, shape, start }) => {
     if (last?.name !== packed) {

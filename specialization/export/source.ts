@@ -8,18 +8,29 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Architecture, architectureProblems } from "../models/architecture.js";
+import { storedTensors } from "../models/load.js";
+import { mergeAdapter } from "../models/low-rank.js";
+import type { ModelWeights } from "../models/model-weights.js";
+import { expertVectors, projectExpert } from "../models/projection.js";
 import { CHECKPOINT_FILES, readState } from "../training/checkpoint.js";
 import { listCheckpoints, RUN_FILES, runPath } from "../training/run-folder.js";
 import { FormatError, fileError } from "./errors.js";
 import { importHuggingFace } from "./import-hugging-face.js";
-import { type ModelSource, packedTensors } from "./layout.js";
 import { SafetensorsFile } from "./safetensors.js";
 
 const { model: MODEL, state: STATE } = CHECKPOINT_FILES;
 const TOKENIZER = "tokenizer.json";
 
+/** Of which checkpoint and expert a model is wanted. */
+export interface ModelChoice {
+  /** `step-N` or `best`; the newest by default. */
+  readonly checkpoint?: string;
+  /** Expert of a projected network. */
+  readonly expert?: number;
+}
+
 /** An open model; close it after use. */
-export interface ExportSource extends ModelSource {
+export interface ExportSource extends ModelWeights {
   /** The run's name, or that of the folder. */
   readonly name: string;
   /** Folder of the weights. */
@@ -36,12 +47,52 @@ export function modelFolder(model: string, runs: string): string {
 }
 
 /**
- * Opens the model in a run, a checkpoint or a Hugging Face folder. Of a run it is the newest checkpoint, or the one that
- * `checkpoint` names (`step-N` or `best`). Throws FormatError.
+ * Opens the plain model in a run, a checkpoint or a Hugging Face folder: of a projected network the expert that is
+ * asked for, and with an adapter merged into the matrices. Throws FormatError.
  */
 export async function openExportSource(
   path: string,
-  { checkpoint }: { readonly checkpoint?: string } = {},
+  { checkpoint, expert }: ModelChoice = {},
+): Promise<ExportSource> {
+  const source = await openModel(path, { checkpoint });
+  try {
+    return { ...source, ...(await plainModel(source, expert)) };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function plainModel(source: ExportSource, expert: number | undefined): Promise<ModelWeights> {
+  const { projection, adapter } = source.architecture;
+  if (!projection) {
+    if (expert === undefined) return adapter ? mergeAdapter(source) : source;
+    throw refusal(
+      source.path,
+      "the model is no projected network, and has no experts",
+      "Leave --expert out.",
+    );
+  }
+  const which = `--expert 0 to --expert ${projection.experts - 1}`;
+  if (expert === undefined) {
+    const problem = `the model is a projected network of ${projection.experts} experts`;
+    throw refusal(source.path, problem, `Say which one is wanted: ${which}.`);
+  }
+  const vector = (await expertVectors(source)).at(expert);
+  if (vector && expert >= 0) return projectExpert(source, vector);
+  throw new FormatError({
+    file: source.path,
+    key: "--expert",
+    value: expert,
+    problem: "there is no such expert",
+    remedy: `There are ${which}.`,
+  });
+}
+
+/** Opens a model as it was trained, with its experts or its adapter. Throws FormatError. */
+export async function openModel(
+  path: string,
+  { checkpoint }: Pick<ModelChoice, "checkpoint"> = {},
 ): Promise<ExportSource> {
   const folder = resolve(path);
   if (await exists(join(folder, STATE))) {
@@ -118,7 +169,7 @@ async function openCheckpoint(folder: string): Promise<ExportSource> {
         `more layers than the ${tensors} tensors`,
       );
     }
-    for (const { name, shape } of packedTensors(architecture)) {
+    for (const { name, shape } of storedTensors(architecture)) {
       const found = weights.info(name).shape;
       if (found.join() === shape.join()) continue;
       throw new FormatError({
@@ -178,6 +229,17 @@ function checkedArchitecture(file: string, value: unknown): Architecture {
     if (typeof number === "number" && Number.isFinite(number) && number > 0) return number;
     throw damaged(file, `architecture.${key}`, number, "a positive number is expected");
   };
+  const part = (key: "projection" | "adapter", sizes: readonly string[]) => {
+    if (given[key] === undefined) return {};
+    const values = (typeof given[key] === "object" ? given[key] : null) as Record<string, unknown> | null;
+    const wrong = sizes.find(
+      (name) => !(Number.isSafeInteger(values?.[name]) && (values?.[name] as number) >= 1),
+    );
+    if (wrong === undefined)
+      return { [key]: Object.fromEntries(sizes.map((name) => [name, values?.[name]])) };
+    const problem = "a whole number of at least 1 is expected";
+    throw damaged(file, `architecture.${key}.${wrong}`, values?.[wrong], problem);
+  };
   if (typeof given.tied !== "boolean")
     throw damaged(file, "architecture.tied", given.tied, "true or false is expected");
   const architecture: Architecture = {
@@ -191,6 +253,8 @@ function checkedArchitecture(file: string, value: unknown): Architecture {
     ropeTheta: positive("ropeTheta"),
     normEpsilon: positive("normEpsilon"),
     tied: given.tied,
+    ...part("projection", ["experts", "capacity", "vector"]),
+    ...part("adapter", ["rank"]),
   };
   const [problem] = architectureProblems(architecture);
   if (problem) throw damaged(file, `architecture.${problem.key}`, architecture[problem.key], problem.message);

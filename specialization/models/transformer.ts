@@ -4,27 +4,14 @@ import {
   embedding,
   type Graph,
   type Heads,
-  matmul,
   projectedCrossEntropy,
-  rmsNorm,
   rope,
   swiglu,
   type Tensor,
 } from "../../engine/index.js";
 import { type Architecture, headDimension } from "./architecture.js";
-
-/** Parameter names are Hugging Face's for Llama, except that q, k, v and gate, up are packed in one matrix each. */
-export const NAMES = {
-  embedding: "model.embed_tokens.weight",
-  finalNorm: "model.norm.weight",
-  output: "lm_head.weight",
-  attentionNorm: (layer: number) => `model.layers.${layer}.input_layernorm.weight`,
-  queryKeyValue: (layer: number) => `model.layers.${layer}.self_attn.qkv_proj.weight`,
-  attentionOutput: (layer: number) => `model.layers.${layer}.self_attn.o_proj.weight`,
-  feedForwardNorm: (layer: number) => `model.layers.${layer}.post_attention_layernorm.weight`,
-  gateUp: (layer: number) => `model.layers.${layer}.mlp.gate_up_proj.weight`,
-  down: (layer: number) => `model.layers.${layer}.mlp.down_proj.weight`,
-};
+import { NAMES } from "./names.js";
+import { DEVIATION, ProjectedWeights, Weights } from "./weights.js";
 
 export interface TransformerOptions {
   readonly batch: number;
@@ -36,26 +23,28 @@ export interface TransformerOptions {
   readonly recompute?: boolean;
   /** How a layer's packed queries, keys and values become its mixed values; default causal self-attention with RoPE. */
   readonly attend?: (qkv: Tensor, heads: Heads, layer: number) => Tensor;
+  /** What the parameters' names begin with, where a graph holds several models. */
+  readonly prefix?: string;
+  /** Parameters that training leaves as they are; by default none, and with an adapter all but its own. */
+  readonly fixed?: "none" | "all" | "all but expert vectors";
 }
 
-/** A matrix [outputs, inputs] for y = x Wᵀ, initialised as in GPT-2: deviation 0.02, residual outputs scaled by depth. */
-function weight(
-  graph: Graph,
-  name: string,
-  shape: [number, number],
-  dtype: "f32" | "f16",
-  deviation = 0.02,
-): Tensor {
-  return graph.parameter(name, shape, { dtype, initial: { kind: "normal", deviation } });
+/** A large model that teaches, beside the one that is trained (response-based distillation, PAPER.md 3.2). */
+export interface Teacher {
+  readonly architecture: Architecture;
+  /** Share of the teacher's distribution in the target, 0 … 1. */
+  readonly weight: number;
+  /** Divides the logits of both before they are compared. */
+  readonly temperature: number;
 }
 
-function gain(graph: Graph, name: string, width: number): Tensor {
-  return graph.parameter(name, [width], { initial: { kind: "constant", value: 1 }, decay: false });
-}
+/** Names of the teacher's parameters begin with it. */
+export const TEACHER_PREFIX = "teacher.";
 
 /**
  * Hidden states after the final norm, [batch · tokens, width], from token ids [batch · tokens] (u32).
- * Sequences lie one after the other; each attends to itself alone.
+ * Sequences lie one after the other; each attends to itself alone. A projected network has the inputs of
+ * `expertInputs` besides.
  */
 export function transformer(
   graph: Graph,
@@ -63,56 +52,68 @@ export function transformer(
   ids: Tensor,
   options: TransformerOptions,
 ): { hidden: Tensor; output: Tensor; blocks: Tensor[] } {
-  const { batch, tokens, dtype = "f32" } = options;
+  const { batch, tokens } = options;
   const attend =
     options.attend ?? ((qkv, heads) => attention(rope(qkv, { ...heads, theta: a.ropeTheta }), heads));
-  const blocks: Tensor[] = [];
+  const weights = new Weights(graph, a, options);
+  const feedForward = a.projection ? new ProjectedWeights(weights, a.projection) : weights;
   const size = headDimension(a);
-  const keyValueWidth = size * a.keyValueHeads;
-  const residualDeviation = 0.02 / Math.sqrt(2 * a.layers);
-  const table = weight(graph, NAMES.embedding, [a.vocabulary, a.width], dtype);
+  const heads = { batch, tokens, heads: a.heads, keyValueHeads: a.keyValueHeads, headDimension: size };
+  const packedWidth = a.width + 2 * size * a.keyValueHeads;
+  const residualDeviation = DEVIATION / Math.sqrt(2 * a.layers);
+  const blocks: Tensor[] = [];
+  const table = weights.matrix(NAMES.embedding, [a.vocabulary, a.width]);
   let x = graph.scope("embedding", () => embedding(table, ids));
 
   for (let layer = 0; layer < a.layers; layer++) {
-    const block = () => {
-      const normed = rmsNorm(x, gain(graph, NAMES.attentionNorm(layer), a.width), a.normEpsilon);
-      const packed = weight(graph, NAMES.queryKeyValue(layer), [a.width + 2 * keyValueWidth, a.width], dtype);
-      const heads = { batch, tokens, heads: a.heads, keyValueHeads: a.keyValueHeads, headDimension: size };
-      const mixed = attend(matmul(normed, packed, { transposeB: true }), heads, layer);
-      const out = weight(graph, NAMES.attentionOutput(layer), [a.width, a.width], dtype, residualDeviation);
-      const attended = matmul(mixed, out, { transposeB: true, residual: x });
-      const normedAgain = rmsNorm(
-        attended,
-        gain(graph, NAMES.feedForwardNorm(layer), a.width),
-        a.normEpsilon,
-      );
-      const gateUp = weight(graph, NAMES.gateUp(layer), [2 * a.hidden, a.width], dtype);
-      const inner = swiglu(matmul(normedAgain, gateUp, { transposeB: true }));
-      const down = weight(graph, NAMES.down(layer), [a.width, a.hidden], dtype, residualDeviation);
-      return matmul(inner, down, { transposeB: true, residual: attended });
+    const build = () => {
+      const norm = weights.norm(NAMES.attentionNorm(layer));
+      const queryKeyValue = weights.linear(NAMES.queryKeyValue(layer), [packedWidth, a.width]);
+      const out = weights.linear(NAMES.attentionOutput(layer), [a.width, a.width], residualDeviation);
+      const normAgain = weights.norm(NAMES.feedForwardNorm(layer));
+      const gateUp = feedForward.linear(NAMES.gateUp(layer), [2 * a.hidden, a.width], DEVIATION, layer);
+      const down = feedForward.linear(NAMES.down(layer), [a.width, a.hidden], residualDeviation, layer);
+      const block = () => {
+        const attended = out(attend(queryKeyValue(norm(x)), heads, layer), x);
+        return down(swiglu(gateUp(normAgain(attended))), attended);
+      };
+      return options.recompute ? graph.recompute(block) : block();
     };
-    x = graph.scope(`block ${layer}`, () => (options.recompute ? graph.recompute(block) : block()));
+    x = graph.scope(`block ${layer}`, build);
     blocks.push(x);
   }
 
-  const hidden = graph.scope("output", () =>
-    rmsNorm(x, gain(graph, NAMES.finalNorm, a.width), a.normEpsilon),
-  );
-  const output = a.tied ? table : weight(graph, NAMES.output, [a.vocabulary, a.width], dtype);
+  const finalNorm = weights.norm(NAMES.finalNorm);
+  const hidden = graph.scope("output", () => finalNorm(x));
+  const output = a.tied ? table : weights.matrix(NAMES.output, [a.vocabulary, a.width]);
   return { hidden, output, blocks };
 }
 
-/** A graph with its inputs `tokens`, `targets` (u32) and `weights` (f32, one a token), its loss Σ weight · loss. */
+/**
+ * A graph with its inputs `tokens`, `targets` (u32) and `weights` (f32, one a token), its loss Σ weight · loss. With a
+ * teacher the target is a mixture of the text and of the teacher's distribution; its parameters are fixed.
+ */
 export function languageModel(
   graph: Graph,
   a: Architecture,
-  options: TransformerOptions,
+  options: TransformerOptions & { readonly teacher?: Teacher },
 ): { loss: Tensor; losses: Tensor; blocks: Tensor[]; hidden: Tensor } {
+  const { teacher, ...own } = options;
   const count = options.batch * options.tokens;
   const ids = graph.input("tokens", [count], "u32");
   const targets = graph.input("targets", [count], "u32");
   const weights = graph.input("weights", [count], "f32");
-  const { hidden, output, blocks } = transformer(graph, a, ids, options);
-  const { loss, losses } = graph.scope("loss", () => projectedCrossEntropy(hidden, output, targets, weights));
+  const { hidden, output, blocks } = transformer(graph, a, ids, own);
+  const taught =
+    teacher &&
+    graph.scope("teacher", () => {
+      const { batch, tokens, dtype } = options;
+      const plan = { batch, tokens, dtype, prefix: TEACHER_PREFIX, fixed: "all" } as const;
+      const { hidden, output } = transformer(graph, teacher.architecture, ids, plan);
+      return { hidden, table: output, temperature: teacher.temperature, mix: teacher.weight };
+    });
+  const { loss, losses } = graph.scope("loss", () =>
+    projectedCrossEntropy(hidden, output, targets, weights, { teacher: taught }),
+  );
   return { loss, losses, blocks, hidden };
 }

@@ -17,7 +17,7 @@ export {
 export { PlanError } from "./errors.js";
 export { fineTuningTokens } from "./fine-tuning.js";
 export { type Footprint, footprintOf } from "./footprint.js";
-export { networksOf, type ProjectionSizes, projectedParameterCount } from "./networks.js";
+export { networksOf } from "./networks.js";
 export * from "./paper-figures.js";
 export { paperRequest } from "./paper-plan.js";
 export {

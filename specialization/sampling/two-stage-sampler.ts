@@ -91,7 +91,16 @@ export class TwoStageSampler {
 
   /** The next document; the stream has no end. */
   next(): Draw {
-    const cluster = this.#clusters.draw(this.#random);
+    return this.drawFrom(this.drawCluster());
+  }
+
+  /** A cluster by its probability alone; no document is drawn. */
+  drawCluster(): number {
+    return this.#clusters.draw(this.#random);
+  }
+
+  /** The next document of a cluster. */
+  drawFrom(cluster: number): Draw {
     const size = this.#size(cluster);
     const pass = Math.floor(this.#drawn[cluster] / size);
     this.#arrange(cluster, pass);

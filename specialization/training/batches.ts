@@ -9,8 +9,18 @@ export interface Batch {
   /** [sequences · context] token ids, and the ids that follow each. */
   readonly tokens: Uint32Array;
   readonly targets: Uint32Array;
-  /** First token of each window in the shards, for messages. */
+  /** First token of each sequence in the shards, for messages. */
   readonly windows: readonly number[];
+  /** Cluster of each sequence, ascending, where sequences are of one cluster each. */
+  readonly clusters?: Uint32Array;
+}
+
+/** Where the batches of a training come from, without end. */
+export interface BatchSource {
+  /** The position in the stream as JSON; `seek` continues from it bit for bit. */
+  readonly position: unknown;
+  seek(position: unknown): void;
+  next(sequences: number): Batch;
 }
 
 export interface BatchPosition {
@@ -19,7 +29,7 @@ export interface BatchPosition {
   readonly next: number;
 }
 
-export class PackedBatches {
+export class PackedBatches implements BatchSource {
   readonly windowCount: number;
   #epoch: number;
   #next: number;
@@ -43,7 +53,8 @@ export class PackedBatches {
   }
 
   /** Goes to a position that `position` gave before. */
-  seek({ epoch, next }: BatchPosition): void {
+  seek(position: unknown): void {
+    const { epoch, next } = position as BatchPosition;
     this.#epoch = epoch;
     this.#next = next;
     this.#order = undefined;

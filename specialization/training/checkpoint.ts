@@ -9,8 +9,8 @@ import { basename, dirname, join } from "node:path";
 import type { ParameterSpec, ParameterStore, TrainingStep } from "../../engine/index.js";
 import { SafetensorsFile, writeSafetensors } from "../export/safetensors.js";
 import type { Architecture } from "../models/architecture.js";
+import { TEACHER_PREFIX } from "../models/transformer.js";
 import { syncFolder, writeFileAtomically } from "./atomic-file.js";
-import type { BatchPosition } from "./batches.js";
 import { DivergenceError } from "./divergence.js";
 import type { SetLoss } from "./evaluate.js";
 import { fileFailure, RunError } from "./run-error.js";
@@ -29,7 +29,8 @@ export interface CheckpointState {
   readonly tokens: number;
   readonly flops: number;
   readonly seconds: number;
-  readonly batches: BatchPosition;
+  /** Of the batch source. */
+  readonly batches: unknown;
   /** AdamW's scalars, field by field as engine/optim/adamw-state.ts orders them. */
   readonly optimizer: readonly number[];
   readonly best: { readonly step: number; readonly loss: number } | null;
@@ -59,7 +60,8 @@ export async function saveCheckpoint(
 ): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.partial`);
   const { parameters } = training;
-  const specs = [...parameters.layout.places.values()].map((p) => p.spec);
+  /* a teacher is not part of the model, and stays as it was */
+  const specs = ownParameters(parameters);
   try {
     await rm(temporary, { recursive: true, force: true });
     await mkdir(temporary, { recursive: true });
@@ -67,10 +69,12 @@ export async function saveCheckpoint(
       join(temporary, CHECKPOINT_FILES.model),
       specs.map((s) => entry(s, s.name, async () => finite(s.name, await parameters.read(s.name)))),
     );
-    const moments = specs.flatMap((s) => [
-      entry(s, `${s.name}.first`, async () => (await parameters.readMoments(s.name)).first),
-      entry(s, `${s.name}.second`, async () => (await parameters.readMoments(s.name)).second),
-    ]);
+    const moments = specs
+      .filter(({ trainable }) => trainable)
+      .flatMap((s) => [
+        entry(s, `${s.name}.first`, async () => (await parameters.readMoments(s.name)).first),
+        entry(s, `${s.name}.second`, async () => (await parameters.readMoments(s.name)).second),
+      ]);
     const optimizer = await writeSafetensors(join(temporary, CHECKPOINT_FILES.optimizer), moments);
     const file: StateFile = {
       format: "slm-forge checkpoint",
@@ -89,6 +93,13 @@ export async function saveCheckpoint(
     const failure = [error, (error as Error).cause].find((e) => e instanceof Error && "syscall" in e);
     throw failure === undefined ? error : fileFailure(path, "written", failure);
   }
+}
+
+/** The parameters of the model itself. */
+function ownParameters({ layout }: ParameterStore): ParameterSpec[] {
+  return [...layout.places.values()]
+    .map(({ spec }) => spec)
+    .filter(({ name }) => !name.startsWith(TEACHER_PREFIX));
 }
 
 function entry({ shape }: ParameterSpec, name: string, data: () => Promise<Float32Array>) {
@@ -196,7 +207,8 @@ export async function loadCheckpoint(
   await loadWeights(join(path, CHECKPOINT_FILES.model), training.parameters);
   const optimizer = await SafetensorsFile.open(join(path, CHECKPOINT_FILES.optimizer));
   try {
-    for (const name of training.parameters.layout.places.keys()) {
+    for (const { name, trainable } of ownParameters(training.parameters)) {
+      if (!trainable) continue;
       training.parameters.writeMoments(
         name,
         await optimizer.read(`${name}.first`),
@@ -209,11 +221,11 @@ export async function loadCheckpoint(
   training.writeState(Float32Array.from(state.optimizer));
 }
 
-/** Loads every parameter of a store from a safetensors file of the same names. @throws FormatError, GpuError */
+/** Loads a model's parameters from a safetensors file of the same names. @throws FormatError, GpuError */
 export async function loadWeights(file: string, parameters: ParameterStore): Promise<void> {
   const model = await SafetensorsFile.open(file);
   try {
-    for (const name of parameters.layout.places.keys()) parameters.write(name, await model.read(name));
+    for (const { name } of ownParameters(parameters)) parameters.write(name, await model.read(name));
   } finally {
     await model.close();
   }

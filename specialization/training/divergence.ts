@@ -5,6 +5,7 @@
 import { Executable, type Gpu, Graph, type ParameterStore } from "../../engine/index.js";
 import type { Architecture } from "../models/architecture.js";
 import { languageModel } from "../models/transformer.js";
+import { writeExperts } from "../models/weights.js";
 import type { Batch } from "./batches.js";
 
 /** Training cannot go on: a loss, gradient or weight is not finite. Checkpoints are untouched. */
@@ -51,10 +52,11 @@ export async function locateDivergence(
   const probe = await Executable.create(gpu, graph, { results }, options);
   const what = Number.isFinite(loss) ? "gradient" : "loss";
   try {
-    for (const [micro, { tokens, targets, windows }] of batches.entries()) {
+    for (const [micro, { tokens, targets, windows, clusters }] of batches.entries()) {
       probe.write("tokens", tokens);
       probe.write("targets", targets);
       probe.write("weights", new Float32Array(tokens.length));
+      writeExperts(probe, architecture, clusters, architecture.context);
       probe.run();
       for (const name of Object.keys(results)) {
         const values = await probe.read(name);

@@ -2,6 +2,7 @@
 import { Executable, type Gpu, Graph, type ParameterStore } from "../../engine/index.js";
 import type { Architecture } from "../models/architecture.js";
 import { languageModel } from "../models/transformer.js";
+import { writeExperts } from "../models/weights.js";
 import type { TokenDocument, Tokenizer, TokenShards } from "../tokenizer/index.js";
 
 /** Sum of losses over a piece of text. */
@@ -35,13 +36,28 @@ interface Window {
   /** Targets before this one are context only. */
   readonly from: number;
   readonly owner: number;
+  readonly cluster: number;
+}
+
+/** A text to predict; `from` is the first token that counts (1 predicts all but the first). */
+export interface Sequence {
+  readonly tokens: ArrayLike<number>;
+  readonly from: number;
+  /** Whose expert predicts it, in a projected network. */
+  readonly cluster?: number;
+}
+
+export interface EvaluationOptions {
+  readonly onDocument?: (document: DocumentLoss) => void;
+  /** Cluster of every document of the set. */
+  readonly clusters?: ArrayLike<number>;
 }
 
 export class Evaluator {
   private constructor(
     readonly executable: Executable,
     readonly batch: number,
-    readonly context: number,
+    readonly architecture: Architecture,
   ) {}
 
   /** A forward plan over the parameters of `store`. */
@@ -59,27 +75,26 @@ export class Evaluator {
       { results: { losses } },
       { label: "evaluation", parameters },
     );
-    return new Evaluator(executable, options.batch, architecture.context);
+    return new Evaluator(executable, options.batch, architecture);
   }
 
-  /**
-   * Losses of sequences: token i + 1 is predicted from tokens 0 … i of its window. `from` is the first target that
-   * counts (1 predicts all but the first token).
-   */
-  async sequences(sequences: Iterable<{ tokens: ArrayLike<number>; from: number }>): Promise<TextLoss[]> {
+  /** Losses of sequences: token i + 1 is predicted from tokens 0 … i of its window. */
+  async sequences(sequences: Iterable<Sequence>): Promise<TextLoss[]> {
     const totals: { nats: number; tokens: number }[] = [];
     let waiting: Window[] = [];
     const flush = async () => {
       if (waiting.length > 0) await this.#run(waiting, totals);
       waiting = [];
     };
-    for (const { tokens, from } of sequences) {
+    const { context } = this.architecture;
+    for (const { tokens, from, cluster = 0 } of sequences) {
       const owner = totals.push({ nats: 0, tokens: 0 }) - 1;
-      for (let start = 0; start < tokens.length - 1; start += this.context) {
-        const end = Math.min(start + this.context, tokens.length - 1);
+      for (let start = 0; start < tokens.length - 1; start += context) {
+        const end = Math.min(start + context, tokens.length - 1);
         if (end < from) continue;
         const part = Array.prototype.slice.call(tokens, start, end + 1) as number[];
-        waiting.push({ tokens: part.slice(0, -1), targets: part.slice(1), from: from - start - 1, owner });
+        const [inputs, targets] = [part.slice(0, -1), part.slice(1)];
+        waiting.push({ tokens: inputs, targets, from: from - start - 1, owner, cluster });
         if (waiting.length === this.batch) await flush();
       }
     }
@@ -87,8 +102,10 @@ export class Evaluator {
     return totals;
   }
 
-  async #run(windows: readonly Window[], totals: { nats: number; tokens: number }[]): Promise<void> {
-    const { context, batch } = this;
+  async #run(unordered: readonly Window[], totals: { nats: number; tokens: number }[]): Promise<void> {
+    const { batch } = this;
+    const { context, projection } = this.architecture;
+    const windows = projection ? unordered.toSorted((a, b) => a.cluster - b.cluster) : unordered;
     const tokens = new Uint32Array(batch * context);
     const targets = new Uint32Array(batch * context);
     for (const [row, window] of windows.entries()) {
@@ -98,6 +115,10 @@ export class Evaluator {
     this.executable.write("tokens", tokens);
     this.executable.write("targets", targets);
     this.executable.write("weights", new Float32Array(batch * context));
+    /* rows without a window repeat the last one's expert */
+    const last = windows.length - 1;
+    const clusters = Array.from({ length: batch }, (_, row) => windows[Math.min(row, last)].cluster);
+    writeExperts(this.executable, this.architecture, clusters, context);
     this.executable.run();
     const losses = await this.executable.read("losses");
     for (const [row, window] of windows.entries()) {
@@ -111,13 +132,13 @@ export class Evaluator {
 
   /**
    * Loss of a set of token shards, of at most `maximumTokens` tokens spread evenly over its documents.
-   * `onDocument` is told of every document.
+   * `onDocument` is told of every document; `clusters` names the expert of each, in a projected network.
    */
   async shards(
     shards: TokenShards,
     tokenizer: Tokenizer,
     maximumTokens = Number.POSITIVE_INFINITY,
-    onDocument?: (document: DocumentLoss) => void,
+    { onDocument, clusters }: EvaluationOptions = {},
   ): Promise<SetLoss> {
     const chosen = evenly(shards, maximumTokens);
     const total = { nats: 0, tokens: 0, documents: 0, bytes: 0 };
@@ -127,7 +148,11 @@ export class Evaluator {
       const texts = documents.map((d) => shards.readTokens(d.start, d.length));
       /* a document is predicted from the end of text that came before it */
       const losses = await this.sequences(
-        texts.map((t) => ({ tokens: [tokenizer.endOfText, ...t], from: 1 })),
+        texts.map((t, i) => ({
+          tokens: [tokenizer.endOfText, ...t],
+          from: 1,
+          cluster: clusters?.[documents[i].number],
+        })),
       );
       for (const [i, { nats, tokens }] of losses.entries()) {
         const bytes = Buffer.byteLength(tokenizer.decode(texts[i]));
@@ -158,12 +183,12 @@ export function summarize(total: {
 }
 
 /** Documents at even distances, the last one cut so that they hold at most `maximumTokens`: the same ones every time. */
-function evenly(shards: TokenShards, maximumTokens: number): TokenDocument[] {
+function evenly(shards: TokenShards, maximumTokens: number): (TokenDocument & { number: number })[] {
   const stride = Math.max(1, Math.ceil(shards.tokenCount / maximumTokens));
-  const chosen: TokenDocument[] = [];
+  const chosen: (TokenDocument & { number: number })[] = [];
   let room = maximumTokens;
   for (let i = 0; i < shards.documentCount && room > 0; i += stride) {
-    const document = shards.document(i);
+    const document = { ...shards.document(i), number: i };
     chosen.push(document.length <= room ? document : { ...document, length: room });
     room -= document.length;
   }

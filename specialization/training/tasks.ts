@@ -65,7 +65,7 @@ export async function scoreTask(
     for (const choice of choices) {
       const after = [...(await tokenizer.encode(choice))];
       /* a context longer than the model's is cut at its beginning; the choice is always whole if it fits */
-      const kept = before.slice(-Math.max(1, evaluator.context + 1 - after.length));
+      const kept = before.slice(-Math.max(1, evaluator.architecture.context + 1 - after.length));
       sequences.push({ tokens: [...kept, ...after], from: kept.length });
     }
   }

@@ -4,12 +4,19 @@
  */
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import { type Gpu, Random, Readback, TrainingStep } from "../../engine/index.js";
+import { type Gpu, type ParameterStore, Random, Readback, TrainingStep } from "../../engine/index.js";
 import { readAdamWState } from "../../engine/optim/adamw-state.js";
-import { type Architecture, trainingFlopsPerToken } from "../models/architecture.js";
+import {
+  type Architecture,
+  compositionFlops,
+  forwardFlopsPerToken,
+  trainingFlopsPerToken,
+} from "../models/architecture.js";
 import { Generator } from "../models/generator.js";
+import type { Teacher } from "../models/transformer.js";
+import { writeExperts } from "../models/weights.js";
 import type { TokenShards } from "../tokenizer/index.js";
-import { type Batch, PackedBatches } from "./batches.js";
+import { type Batch, type BatchSource, PackedBatches } from "./batches.js";
 import {
   type CheckpointState,
   loadCheckpoint,
@@ -27,11 +34,33 @@ import { RunError } from "./run-error.js";
 import { RUN_FILES, type RunFolder } from "./run-folder.js";
 import { learningRateAt } from "./schedule.js";
 import { TensorboardWriter } from "./tensorboard.js";
-import { storageType, trainingGraph } from "./training-graph.js";
+import { storageType, type TrainedModel, trainingGraph } from "./training-graph.js";
 import type { TrainingEnd, TrainingListener, TrainingResult } from "./training-progress.js";
 
 /** Steps whose losses may still be on their way back; enough to keep a GPU busy. */
 const STEPS_IN_FLIGHT = 2;
+
+/** What a run trains, and on what. */
+export interface TrainingTask extends TrainedModel {
+  readonly data: PreparedData;
+  /** Default: the training text in a random order of its windows. */
+  readonly batches?: BatchSource;
+  /** Sets the first weights, those of a teacher among them; the others are drawn from the seed. */
+  readonly weights?: (parameters: ParameterStore) => Promise<void>;
+  /** Cluster of every document of the validation sets, by set: for a projected network. */
+  readonly validationClusters?: ReadonlyMap<string, ArrayLike<number>>;
+}
+
+/** Floating-point operations of one update. */
+export function flopsPerStep(
+  { training: { batch, accumulate } }: RunConfig,
+  { architecture, teacher }: { readonly architecture: Architecture; readonly teacher?: Teacher },
+): number {
+  const tokens = batch * architecture.context * accumulate;
+  const perToken =
+    trainingFlopsPerToken(architecture) + (teacher ? forwardFlopsPerToken(teacher.architecture) : 0);
+  return tokens * perToken + accumulate * compositionFlops(architecture, batch);
+}
 
 export class Trainer {
   #step = 0;
@@ -49,15 +78,15 @@ export class Trainer {
   #evaluations: Record<string, SetLoss> = {};
   #evaluatedAt: number | undefined;
   readonly #sets: readonly string[];
+  readonly #flopsPerStep: number;
   readonly #tensorboard: TensorboardWriter | undefined;
 
   private constructor(
     readonly gpu: Gpu,
     readonly config: RunConfig,
-    readonly architecture: Architecture,
     readonly run: RunFolder,
-    readonly data: PreparedData,
-    readonly batches: PackedBatches,
+    readonly task: TrainingTask,
+    readonly batches: BatchSource,
     readonly training: TrainingStep,
     readonly dtype: "f32" | "f16",
     readonly losses: Readback,
@@ -67,26 +96,34 @@ export class Trainer {
   ) {
     this.#sets = validationSets(config);
     this.#tensorboard = tensorboard;
+    this.#flopsPerStep = flopsPerStep(config, task);
+  }
+
+  get architecture(): Architecture {
+    return this.task.architecture;
+  }
+
+  get data(): PreparedData {
+    return this.task.data;
   }
 
   /**
-   * Makes everything ready; weights are drawn from the seed, or those of `weights`.
+   * Makes everything ready.
    * @throws OutOfMemoryError, UnsupportedError when it does not fit
    */
   static async create(
     gpu: Gpu,
     run: RunFolder,
-    architecture: Architecture,
-    data: PreparedData,
+    task: TrainingTask,
     listener: TrainingListener = {},
-    weights?: (training: TrainingStep) => Promise<void>,
   ): Promise<Trainer> {
     const { config } = run;
+    const { architecture, data } = task;
     const dtype = storageType(gpu, config);
-    const batches = new PackedBatches(data.train, architecture.context, config.seed);
-    const { graph, request } = trainingGraph(config, architecture, dtype);
+    const batches = task.batches ?? new PackedBatches(data.train, architecture.context, config.seed);
+    const { graph, request } = trainingGraph(config, task, dtype);
     const training = await TrainingStep.create(gpu, graph, request, { seed: config.seed });
-    await weights?.(training);
+    await task.weights?.(training.parameters);
     const part = (buffer: { raw: GPUBuffer }, values: number) => ({
       buffer: buffer.raw,
       offset: 0,
@@ -104,9 +141,8 @@ export class Trainer {
     return new Trainer(
       gpu,
       config,
-      architecture,
       run,
-      data,
+      task,
       batches,
       training,
       dtype,
@@ -289,6 +325,7 @@ export class Trainer {
       training.write("tokens", data.tokens);
       training.write("targets", data.targets);
       training.write("weights", weights);
+      writeExperts(training, architecture, data.clusters, architecture.context);
       training.microStep();
       parts.push(this.losses.read());
     }
@@ -297,7 +334,7 @@ export class Trainer {
     for (const promise of [...parts, state]) promise.catch(() => undefined);
     this.#step++;
     this.#tokens += perStep;
-    this.#flops += perStep * trainingFlopsPerToken(architecture);
+    this.#flops += this.#flopsPerStep;
     const at = { step: this.#step, tokens: this.#tokens, flops: this.#flops };
     return this.#record(at, rate, perStep, parts, state, windows, clock, begun);
   }
@@ -350,7 +387,7 @@ export class Trainer {
       loss,
       learningRate,
       tokensPerSecond,
-      flopsPerSecond: tokensPerSecond * trainingFlopsPerToken(this.architecture),
+      flopsPerSecond: perSecond * this.#flopsPerStep,
       memory: this.gpu.memoryInUse,
       progress,
       secondsLeft: progress > 0 ? (seconds / progress) * (1 - progress) : Number.POSITIVE_INFINITY,
@@ -372,7 +409,10 @@ export class Trainer {
       dtype: this.dtype,
     });
     for (const set of this.#sets) {
-      const result = await this.#evaluator.shards(data.validation.get(set)!, data.tokenizer, tokens);
+      const clusters = this.task.validationClusters?.get(set);
+      const result = await this.#evaluator.shards(data.validation.get(set)!, data.tokenizer, tokens, {
+        clusters,
+      });
       if (!Number.isFinite(result.loss)) {
         throw new DivergenceError(
           `The loss on the set "${set}" after step ${this.#step} is ${result.loss}. ${divergenceRemedy(this.#saved)}`,

@@ -9,7 +9,7 @@ import {
   targetOf,
 } from "../../engine/index.js";
 import type { Architecture } from "../models/architecture.js";
-import { languageModel } from "../models/transformer.js";
+import { languageModel, type Teacher } from "../models/transformer.js";
 import type { RunConfig } from "./config.js";
 import { RunError } from "./run-error.js";
 
@@ -41,8 +41,20 @@ function optimizerOptions(config: RunConfig, dtype: "f32" | "f16"): Partial<Adam
   };
 }
 
+/** What is trained beside the architecture itself. */
+export interface TrainedModel {
+  readonly architecture: Architecture;
+  readonly teacher?: Teacher;
+  /** Train nothing but the vectors of experts. */
+  readonly vectorsOnly?: boolean;
+}
+
 /** The graph of a step's micro-batch, and what to make of it. */
-export function trainingGraph(config: RunConfig, architecture: Architecture, dtype: "f32" | "f16") {
+export function trainingGraph(
+  config: RunConfig,
+  { architecture, teacher, vectorsOnly = false }: TrainedModel,
+  dtype: "f32" | "f16",
+) {
   const graph = new Graph();
   const { batch, recompute, accumulate } = config.training;
   const { loss } = languageModel(graph, architecture, {
@@ -50,6 +62,8 @@ export function trainingGraph(config: RunConfig, architecture: Architecture, dty
     tokens: architecture.context,
     dtype,
     recompute,
+    teacher,
+    ...(vectorsOnly && { fixed: "all but expert vectors" as const }),
   });
   return { graph, request: { loss, optimizer: optimizerOptions(config, dtype), accumulate: accumulate > 1 } };
 }
@@ -58,9 +72,9 @@ export function trainingGraph(config: RunConfig, architecture: Architecture, dty
 export async function trainingMemory(
   gpu: Gpu,
   config: RunConfig,
-  architecture: Architecture,
+  model: TrainedModel,
 ): Promise<TrainingMemory> {
-  const { graph, request } = trainingGraph(config, architecture, storageType(gpu, config));
+  const { graph, request } = trainingGraph(config, model, storageType(gpu, config));
   const program = await compileTraining(
     targetOf(gpu),
     gpu.device.limits.minUniformBufferOffsetAlignment,

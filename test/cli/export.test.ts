@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { importHuggingFace } from "../../specialization/export/import-hugging-face.js";
-import { NAMES } from "../../specialization/models/transformer.js";
+import { NAMES } from "../../specialization/models/names.js";
 import { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { readGguf } from "../specialization/export/gguf-reader.js";
 import { randomModel, SMALL } from "../specialization/export/random-model.js";

@@ -1,8 +1,9 @@
 /** A small random model for the tests of formats, and its forward pass in float64, written from the formulas alone. */
 import { Random } from "../../../engine/random.js";
-import { type ModelSource, packedTensors } from "../../../specialization/export/layout.js";
+import { packedTensors } from "../../../specialization/export/layout.js";
 import type { Architecture } from "../../../specialization/models/architecture.js";
-import { NAMES } from "../../../specialization/models/transformer.js";
+import type { ModelWeights } from "../../../specialization/models/model-weights.js";
+import { NAMES } from "../../../specialization/models/names.js";
 
 /** Grouped-query attention, and sizes of which no two are equal. */
 export const SMALL: Architecture = {
@@ -22,7 +23,7 @@ export const SMALL: Architecture = {
 export function randomModel(
   architecture: Architecture,
   seed = 1,
-): ModelSource & { values: ReadonlyMap<string, Float32Array> } {
+): ModelWeights & { values: ReadonlyMap<string, Float32Array> } {
   const values = new Map<string, Float32Array>();
   for (const [stream, { name, shape }] of packedTensors(architecture).entries()) {
     const random = new Random(seed, stream);

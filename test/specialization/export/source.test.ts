@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { FormatError } from "../../../specialization/export/errors.js";
 import { exportHuggingFace } from "../../../specialization/export/hugging-face.js";
 import { type ExportSource, openExportSource } from "../../../specialization/export/source.js";
-import { NAMES } from "../../../specialization/models/transformer.js";
+import { NAMES } from "../../../specialization/models/names.js";
 import { Tokenizer } from "../../../specialization/tokenizer/index.js";
 import { RunError } from "../../../specialization/training/run-error.js";
 import { randomText } from "../tokenizer/random-text.js";

@@ -29,7 +29,7 @@ describe("the key-value cache", () => {
   const ids = Array.from({ length: 200 }, (_, i) => new Random(5, i).integer(ARCHITECTURE.vocabulary));
   before(async () => {
     gpu = await openGpu({});
-    store = await loadParameters(gpu, ARCHITECTURE, "f32", model.read);
+    store = await loadParameters(gpu, model, "f32");
     generator = await Generator.create(gpu, ARCHITECTURE, store, "f32");
   });
   after(() => {

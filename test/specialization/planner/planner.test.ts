@@ -1,7 +1,11 @@
 // The planner against the paper's Tables 1 to 3, and its algebra: lines, break-even points, budgets, the decision.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PRESETS, parameterCount } from "../../../specialization/models/architecture.js";
+import {
+  PRESETS,
+  parameterCount,
+  projectedParameterCount,
+} from "../../../specialization/models/architecture.js";
 import {
   breakEven,
   findBreakEven,
@@ -22,7 +26,6 @@ import {
   PROJECTED_SLOWDOWN,
   paperRequest,
   pretrainingInPaperProportions,
-  projectedParameterCount,
 } from "../../../specialization/planner/index.js";
 
 const row = (plan: Plan, method: Method) => plan.methods.find((m) => m.method === method) as MethodPlan;

@@ -35,7 +35,7 @@ let evaluator: Evaluator;
 let tokenizer: Tokenizer;
 before(async () => {
   gpu = await openGpu({});
-  store = await loadParameters(gpu, ARCHITECTURE, "f32", model.read);
+  store = await loadParameters(gpu, model, "f32");
   evaluator = await Evaluator.create(gpu, ARCHITECTURE, store, { batch: 4, dtype: "f32" });
   tokenizer = await Tokenizer.train(["one two three four five six seven eight nine ten ".repeat(9)], {
     vocabularySize: 300,
@@ -118,7 +118,9 @@ describe("sets", () => {
   test("are the sum of their documents, each predicted from an end of text on, its own included", async () => {
     const { shards } = await open();
     const documents: DocumentLoss[] = [];
-    const total = await evaluator.shards(shards, tokenizer, undefined, (d) => documents.push(d));
+    const total = await evaluator.shards(shards, tokenizer, undefined, {
+      onDocument: (d) => documents.push(d),
+    });
     shards.close();
     assert.equal(documents.length, texts.length);
     let nats = 0;
@@ -145,7 +147,9 @@ describe("sets", () => {
     const { shards } = await open();
     for (const maximum of [1, 5, 50, 200, 10_000]) {
       const chosen: number[] = [];
-      const total = await evaluator.shards(shards, tokenizer, maximum, (d) => chosen.push(d.offset));
+      const total = await evaluator.shards(shards, tokenizer, maximum, {
+        onDocument: (d) => chosen.push(d.offset),
+      });
       assert.equal(total.tokens <= maximum, true, `${total.tokens} of ${maximum}`);
       assert.equal(
         total.tokens >= Math.min(maximum, shards.tokenCount) / 4,
@@ -153,7 +157,9 @@ describe("sets", () => {
         `${total.tokens} of ${maximum}`,
       );
       const again: number[] = [];
-      const same = await evaluator.shards(shards, tokenizer, maximum, (d) => again.push(d.offset));
+      const same = await evaluator.shards(shards, tokenizer, maximum, {
+        onDocument: (d) => again.push(d.offset),
+      });
       assert.deepEqual([again, same], [chosen, total]);
     }
     shards.close();
