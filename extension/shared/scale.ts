@@ -49,7 +49,7 @@ function linearTicks({ least, greatest }: Range, count: number): number[] {
   const step = power * ([1, 2, 5].find((each) => each * power >= rough * 0.7) ?? 10);
   const ticks: number[] = [];
   for (let at = Math.ceil(least / step - 1e-9); at * step <= greatest + step * 1e-9; at++)
-    ticks.push(at * step);
+    ticks.push(at * step + 0); /* no -0 */
   return ticks;
 }
 
