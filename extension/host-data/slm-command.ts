@@ -1,5 +1,8 @@
 /** Runs `slm` as a child process, for what a page asks its host to do. */
 import { spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 /** How `slm` is started here: a program and its first arguments, such as node and the path of main.js. */
 export interface SlmCommand {
@@ -37,32 +40,47 @@ export function runSlm(
   });
 }
 
-/** Starts a command that outlives this process, and waits only so long as to hear that it failed at once. */
-export function startDetached(slm: SlmCommand, parameters: readonly string[], folder: string): Promise<void> {
-  return new Promise((done, fail) => {
+/**
+ * Starts a command that outlives this process, and waits only so long as to hear that it failed at once. Its messages
+ * go to a file and not through a pipe, whose end would end the command with it.
+ */
+export async function startDetached(
+  slm: SlmCommand,
+  parameters: readonly string[],
+  folder: string,
+): Promise<void> {
+  const place = mkdtempSync(join(tmpdir(), "slm-start-"));
+  const log = join(place, "messages.txt");
+  const file = openSync(log, "w");
+  try {
     const child = spawn(slm.program, [...slm.parameters, ...parameters], {
       cwd: folder,
       env: slm.env,
       detached: true,
-      stdio: ["ignore", "ignore", "pipe"],
+      stdio: ["ignore", "ignore", file],
       windowsHide: true,
     });
-    let stderr = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr = (stderr + text).slice(-4000);
+    const code = await new Promise<number | null>((done, fail) => {
+      const settled = setTimeout(done, SETTLED_MS, 0);
+      child.on("error", fail);
+      child.on("close", (ended) => {
+        clearTimeout(settled);
+        done(ended);
+      });
     });
-    const settled = setTimeout(() => {
-      child.stderr.destroy();
-      child.unref();
-      done();
-    }, SETTLED_MS);
-    child.on("error", fail);
-    child.on("close", (code) => {
-      clearTimeout(settled);
-      if (code === 0) done();
-      else fail(new Error(messageOf(stderr) || `slm ${parameters.join(" ")} ended with exit code ${code}.`));
-    });
-  });
+    child.unref();
+    if (code === 0) return;
+    const message = messageOf(readFileSync(log, "utf8"));
+    throw new Error(message || `slm ${parameters.join(" ")} ended with exit code ${code}.`);
+  } finally {
+    closeSync(file);
+    /* the command goes on writing where this system keeps open files; elsewhere the file stays */
+    try {
+      rmSync(place, { recursive: true });
+    } catch {
+      /* as above */
+    }
+  }
 }
 
 const SETTLED_MS = 2500;

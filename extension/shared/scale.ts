@@ -19,7 +19,10 @@ export class Scale {
     if (isLog) {
       const low = least > 0 ? least : 1e-12;
       this.range = { least: low, greatest: greatest > low ? greatest : low * 10 };
-    } else this.range = greatest > least ? range : { least: least - 0.5, greatest: least + 0.5 };
+    } else {
+      const room = Math.max(0.5, Math.abs(least) * 0.05);
+      this.range = greatest > least ? range : { least: least - room, greatest: least + room };
+    }
   }
 
   toPixel(value: number): number {

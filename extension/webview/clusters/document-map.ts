@@ -162,7 +162,8 @@ export class DocumentMap {
       const text = data.labels[cluster];
       if (text === "" || !this.options.isLit(cluster)) continue;
       const px = width / 2 + (x - camera.x) * camera.scale;
-      const py = height / 2 - (y - camera.y) * camera.scale;
+      /* above its documents, which would be hidden where they lie close together */
+      const py = height / 2 - (y - camera.y) * camera.scale - 16;
       const half = context.measureText(text).width / 2 + 6;
       if (px < half || px > width - half || py < 10 || py > height - 10) continue;
       if (taken.some(([ox, oy, other]) => Math.abs(ox - px) < half + other && Math.abs(oy - py) < 18))

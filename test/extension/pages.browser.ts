@@ -1,0 +1,230 @@
+/** The pages of `slm board` in headless Chromium over real runs and clusters; run by `npm run test:pages`. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import axe from "axe-core";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { packageRoot } from "../../cli/version.js";
+import { slmIn, start, writeConfig, writeCorpus } from "../cli/tiny-run.js";
+import { TopicCorpus } from "../specialization/clusters/topics.js";
+import { makeClusters, writeReport } from "./example-job.js";
+
+let folder: string;
+let corpus: TopicCorpus;
+let board: ChildProcess;
+let address: string;
+let browser: Browser;
+const images = join(packageRoot(), "docs", "images");
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "slm-pages-test-"));
+  mkdirSync(images, { recursive: true });
+  writeCorpus(join(folder, "corpus.jsonl"), 120);
+  writeCorpus(join(folder, "news.jsonl"), 15, 2);
+  const rates = [0.001, 0.003, 0.01];
+  for (const learningRate of rates) {
+    const config = writeConfig(folder, `rate-${learningRate}`, {
+      data: { train: "corpus.jsonl", validation: { news: "news.jsonl" } },
+      training: { batch: 4, learningRate, budget: { steps: 120 } },
+      evaluation: { every: 15 },
+      samples: { every: 60, prompts: ["the small model"], tokens: 16 },
+    });
+    const { code, stderr } = await slmIn(folder, "train", config);
+    assert.equal(code, 0, stderr);
+  }
+  writeConfig(folder, "long", {
+    data: { train: "corpus.jsonl" },
+    training: { batch: 4, learningRate: 0.003, budget: { steps: 20_000 } },
+    checkpoints: { every: 200 },
+  });
+  corpus = await TopicCorpus.create();
+  const job = join(folder, "example");
+  mkdirSync(join(job, "stages"), { recursive: true });
+  await makeClusters(corpus, join(job, "stages", "clusters"), 600, 8);
+  await writeReport(job, "stages/clusters");
+  writeFileSync(
+    join(folder, "forge.yaml"),
+    "# the job\nname: example\ncorpus:\n  paths: [corpus.jsonl] # generic\n",
+  );
+  const main = join(packageRoot(), "dist", "cli", "main.js");
+  board = spawn(process.execPath, [main, "board", "--json", "--allow-control", folder], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const printed = await new Promise<string>((done) =>
+    board.stdout!.once("data", (text) => done(String(text))),
+  );
+  address = JSON.parse(printed).address;
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox"],
+  });
+});
+after(async () => {
+  await browser?.close();
+  board?.kill();
+  await corpus?.remove();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A page of the board; whatever it reports as an error fails the test. */
+async function open(page: string, scheme: "light" | "dark" = "light"): Promise<Page> {
+  const context = await browser.newContext({
+    ...{ viewport: { width: 1280, height: 860 }, colorScheme: scheme, acceptDownloads: true },
+    reducedMotion: "reduce",
+  });
+  const opened = await context.newPage();
+  opened.setDefaultTimeout(120_000);
+  const problems: string[] = [];
+  opened.on("pageerror", (error) => problems.push(String(error)));
+  opened.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  opened.on("close", () => assert.deepEqual(problems, []));
+  await opened.goto(address.replace("/dashboard", `/${page}`));
+  return opened;
+}
+
+async function checkAccess(page: Page): Promise<void> {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(async () => {
+    const run = (globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe;
+    return (await run.run()).violations;
+  });
+  const serious = found
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join("\n")}`);
+  assert.deepEqual(serious, []);
+}
+
+/** What the dashboard keeps over a reload. */
+async function stateOf(page: Page) {
+  /* as text: this file is compiled without the browser's types */
+  const state = await page.evaluate<string | null>('sessionStorage.getItem("slm /dashboard")');
+  return JSON.parse(state ?? "{}");
+}
+
+test("the dashboard draws runs, zooms, exports, and comes back as it was", async () => {
+  const page = await open("dashboard");
+  await page.getByText("rate-0.001", { exact: true }).first().waitFor();
+  await page.getByRole("heading", { name: "Loss · news" }).waitFor();
+  await page.getByRole("heading", { name: "Samples" }).waitFor();
+  const loss = page.locator("section.card", { has: page.getByRole("heading", { name: "Training loss" }) });
+  const label = () => loss.locator("canvas").last().getAttribute("aria-label");
+  while (!(await label())?.match(/rate-0\.001 \d/)) await page.waitForTimeout(50);
+  await page.screenshot({ path: join(images, "board-dashboard.png") });
+  await checkAccess(page);
+
+  for (const kind of ["CSV", "SVG", "PNG"]) {
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: `Export Training loss as ${kind}` }).click(),
+    ]);
+    const saved = readFileSync((await download.path())!);
+    if (kind === "CSV") assert.equal(saved.toString().trim().split("\r\n").length, 1 + 3 * 120);
+    if (kind === "SVG") assert.match(saved.toString(), /^<svg .*<path .*Training loss/s);
+    if (kind === "PNG") assert.equal(saved.toString("latin1", 1, 4), "PNG");
+  }
+
+  const box = (await loss.locator("canvas").last().boundingBox())!;
+  await page.mouse.move(box.x + 120, box.y + 100);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 260, box.y + 104, { steps: 4 });
+  await page.mouse.up();
+  await page.getByLabel("Across").selectOption("step");
+  const state = () => stateOf(page);
+  await loss
+    .locator("canvas")
+    .last()
+    .hover({ position: { x: 200, y: 100 } });
+  await loss.locator(".tooltip td").first().waitFor();
+  await page.getByLabel("Log y").check();
+  await page.getByLabel("Validation").selectOption("perplexity");
+  await page.getByRole("heading", { name: "Perplexity · news" }).waitFor();
+  await page.getByRole("checkbox", { name: /rate-0\.01 / }).uncheck();
+  const before = await state();
+  await page.reload();
+  await page.getByRole("heading", { name: "Perplexity · news" }).waitFor();
+  assert.deepEqual(await state(), before);
+  assert.equal(await page.getByRole("checkbox", { name: /rate-0\.01 / }).isChecked(), false);
+  assert.equal(before.logY, true);
+  await loss.locator("summary").click();
+  await loss.getByRole("rowheader", { name: "rate-0.001" }).waitFor();
+  await page.close();
+});
+
+test("the keyboard alone zooms a chart and resets it", async () => {
+  const page = await open("dashboard");
+  await page.getByRole("heading", { name: "Loss · news" }).waitFor();
+  const zoom = async () => (await stateOf(page)).zoom ?? null;
+  await page.locator(".chart canvas[role=img]").first().focus();
+  await page.keyboard.press("+");
+  await page.keyboard.press("ArrowRight");
+  assert.ok((await zoom()).greatest > (await zoom()).least);
+  await page.keyboard.press("0");
+  assert.equal(await zoom(), null);
+  await page.close();
+});
+
+test("a run begun in a terminal appears, moves, is stopped and resumed from the page", async () => {
+  const page = await open("dashboard", "dark");
+  const training = start(folder, ["train", "long.yaml"]);
+  const item = page.locator(".runs li", { hasText: "long" });
+  await item.getByText("running").waitFor();
+  const step = async () => Number(/step (\d+)/.exec((await item.textContent()) ?? "")?.[1]);
+  while (!((await step()) > 20)) await page.waitForTimeout(100);
+  await page.screenshot({ path: join(images, "board-dashboard-dark.png") });
+  await checkAccess(page);
+  await page.getByRole("button", { name: "Stop long" }).click();
+  await item.getByText("stopped").waitFor();
+  assert.equal((await training.ended).code, 0);
+  const stopped = await step();
+  await page.getByRole("button", { name: "Resume long" }).click();
+  while (!((await step()) > stopped)) await page.waitForTimeout(100);
+  await page.getByRole("button", { name: "Stop long" }).click();
+  await item.getByText("stopped").waitFor();
+  await page.close();
+});
+
+test("the cluster explorer weighs clusters, reads and finds documents, and writes the choice", async () => {
+  const page = await open("clusters");
+  await page.getByLabel("Domain").selectOption("medicine");
+  await page.getByRole("columnheader", { name: /Weight ↓/ }).waitFor();
+  await page.locator(".cluster-table tbody button").first().click();
+  await page.getByRole("heading", { name: /^Cluster \d+$/ }).waitFor();
+  await page.screenshot({ path: join(images, "board-clusters.png"), fullPage: true });
+  await checkAccess(page);
+  await page.locator(".details .document").first().click();
+  await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
+  const word = ((await page.locator(".details .text").textContent()) ?? "").trim().split(/\s+/)[0];
+  await page.getByLabel("Search").fill(word);
+  await page.getByLabel("Search").press("Enter");
+  await page.getByText(/\d+ found in/).waitFor();
+  assert.ok((await page.locator(".details .document").count()) > 0);
+  await page.getByLabel("Search").fill("");
+  await page.getByLabel("Train on cluster 3").uncheck();
+  await page.getByLabel("Train on cluster 5").uncheck();
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await page.getByText(/Written to/).waitFor();
+  assert.equal(
+    readFileSync(join(folder, "forge.yaml"), "utf8"),
+    "# the job\nname: example\ncorpus:\n  paths: [corpus.jsonl] # generic\nclusters:\n  exclude: [3, 5]\n",
+  );
+  await page.close();
+});
+
+test("the comparison sorts, and names winners", async () => {
+  const page = await open("comparison");
+  await page.getByRole("columnheader", { name: /Macro ↑/ }).waitFor();
+  const first = () => page.locator("tbody th").first().textContent();
+  assert.equal(await first(), "slm-is");
+  await page.screenshot({ path: join(images, "board-comparison.png"), fullPage: true });
+  await checkAccess(page);
+  await page.getByRole("button", { name: /Macro/ }).click();
+  assert.equal(await first(), "slm-nopt");
+  await page.getByRole("columnheader", { name: /Macro ↓/ }).waitFor();
+  assert.equal(await page.locator(".winners strong").first().textContent(), "slm-is");
+  await page.getByRole("combobox", { name: /^Domains/ }).selectOption("100");
+  await page.getByText(/Best for their cost: slm-nopt/).waitFor();
+  await page.close();
+});
