@@ -121,7 +121,7 @@ export class DocumentMap {
     const { isDark } = theme();
     const colors = Uint32Array.from(data.labels, (_, cluster) => {
       const [red, green, blue] = clusterColor(cluster, isDark);
-      const alpha = this.options.isLit(cluster) ? 230 : 34;
+      const alpha = this.options.isLit(cluster) ? 230 : 64;
       return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
     });
     const lit = Uint8Array.from(data.labels, (_, cluster) => Number(this.options.isLit(cluster)));
@@ -162,8 +162,9 @@ export class DocumentMap {
       const text = data.labels[cluster];
       if (text === "" || !this.options.isLit(cluster)) continue;
       const px = width / 2 + (x - camera.x) * camera.scale;
-      /* above its documents, which would be hidden where they lie close together */
-      const py = height / 2 - (y - camera.y) * camera.scale - 16;
+      /* beside its documents, which would be hidden where they lie close together */
+      const own = height / 2 - (y - camera.y) * camera.scale;
+      const py = own - 16 < 12 ? own + 16 : own - 16;
       const half = context.measureText(text).width / 2 + 6;
       if (px < half || px > width - half || py < 10 || py > height - 10) continue;
       if (taken.some(([ox, oy, other]) => Math.abs(ox - px) < half + other && Math.abs(oy - py) < 18))
