@@ -223,7 +223,7 @@ try {
   if (options.json) console.log(JSON.stringify({ machine, ...result }, null, 2));
   else {
     const { processor, cores, revision, load } = machine;
-    console.log(`${cores} cores of ${processor}, revision ${revision}, load ${load.toFixed(1)}`);
+    console.log(`${cores} cores of ${processor}, ${revision}, load ${load.toFixed(1)}`);
     console.log(`line to point: median ${result.latency.median} ms, 95 % within ${result.latency.p95} ms`);
     console.log(
       `${RUNS} × ${STEPS} steps: ${charts.rate.toFixed(1)} frames/s, 99 % within ${charts.slowest.toFixed(0)} ms`,

@@ -98,7 +98,9 @@ export class BlockExtremes {
         for (let at = Math.max(from, block * BLOCK); at < end; at++) kept.push(at);
         continue;
       }
-      const [a, b] = [this.#least[block], this.#greatest[block]].sort((one, other) => one - other);
+      const [least, greatest] = [this.#least[block], this.#greatest[block]];
+      const a = Math.min(least, greatest);
+      const b = Math.max(least, greatest);
       const first = block * BLOCK;
       kept.push(first);
       if (a > first) kept.push(a);

@@ -46,6 +46,7 @@ const MARGIN = { left: 54, right: 12, top: 8, bottom: 22 };
 /** Points beyond which a line is first thinned by blocks. */
 const MANY_POINTS = 8192;
 const RAW_OPACITY = 0.22;
+const MOST_RAW = 8;
 
 /** Scales that show the lines in a view. */
 export function frameOf(lines: readonly Line[], view: View, width: number, height: number): Frame {
@@ -114,7 +115,9 @@ export function drawChart(
   drawAxes(surface, frame, theme, format);
   surface.clip(frame.left, frame.top - 2, frame.right - frame.left, frame.bottom - frame.top + 4);
   for (const { x, raw, color, rawExtremes } of lines) {
-    if (raw) surface.line(pathOf(x, raw, frame, rawExtremes), { color, width: 1, opacity: RAW_OPACITY });
+    /* behind many lines the unsmoothed ones are a grey cloud that hides them */
+    if (raw && lines.length <= MOST_RAW)
+      surface.line(pathOf(x, raw, frame, rawExtremes), { color, width: 1, opacity: RAW_OPACITY });
   }
   for (const { x, y, color, dash, extremes, marked } of lines) {
     const points = pathOf(x, y, frame, extremes);
@@ -147,8 +150,8 @@ export function pathOf(
     for (const at of decimate(x, y, from, to, column)) push(at);
     return points;
   }
-  const fewX = candidates.map((at) => x[at]);
-  const fewY = candidates.map((at) => y[at]);
+  const fewX = Float64Array.from(candidates, (at) => x[at]);
+  const fewY = Float64Array.from(candidates, (at) => y[at]);
   for (const at of decimate(fewX, fewY, 0, fewX.length, column)) push(candidates[at]);
   return points;
 }

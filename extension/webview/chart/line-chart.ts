@@ -38,6 +38,9 @@ export class LineChart {
   #lines: readonly Line[] = [];
   #pointer: { x: number; y: number } | undefined;
   #drag: { fromX: number; fromY: number; frame: Frame; isPan: boolean } | undefined;
+  /** What is scrolled out of sight is drawn when it comes back. */
+  #isVisible = true;
+  #isStale = false;
   /** Value that another chart's pointer is at. */
   #other: number | undefined;
 
@@ -52,6 +55,10 @@ export class LineChart {
       this.#tooltip,
     );
     new ResizeObserver(() => this.invalidate()).observe(this.element);
+    new IntersectionObserver(([entry]) => {
+      this.#isVisible = entry.isIntersecting;
+      if (this.#isVisible && this.#isStale) this.invalidate();
+    }).observe(this.element);
     this.#listen();
   }
 
@@ -94,7 +101,8 @@ export class LineChart {
   }
 
   #draw(): void {
-    if (!this.element.isConnected) return;
+    this.#isStale = !this.#isVisible || !this.element.isConnected;
+    if (this.#isStale) return;
     const { width, height } = this.#size();
     this.#lines = this.options.lines();
     this.#frame = frameOf(this.#lines, this.options.view(), width, height);
