@@ -172,7 +172,7 @@ try {
   await page.goto(board.address);
   await until(
     page,
-    `document.querySelector(".chart canvas[role=img]")?.getAttribute("aria-label").includes("live ")`,
+    `document.querySelector(".chart canvas[role=img]")?.getAttribute("aria-label")?.includes("live ")`,
   );
   const waits = await latencies(page, live);
   await page.close();
