@@ -1,9 +1,12 @@
-// Bundles the pages that VS Code and `slm board` show: dist/pages/{dashboard,clusters,comparison}.{js,css}.
+// Bundles the pages that VS Code and `slm board` show: dist/pages/{dashboard,clusters,comparison}.{js,css},
+// and the extension around them as VS Code loads it: the folder dist/vscode, which package.mjs packs.
+import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const folder = dirname(fileURLToPath(import.meta.url));
+const dist = join(folder, "..", "dist");
 
 /** Writes the bundles into dist/pages at the root. */
 export async function buildPages() {
@@ -11,7 +14,7 @@ export async function buildPages() {
   await build({
     entryPoints: pages.map((name) => join(folder, "webview", name, `${name}.ts`)),
     entryNames: "[name]",
-    outdir: join(folder, "..", "dist", "pages"),
+    outdir: join(dist, "pages"),
     bundle: true,
     minify: true,
     format: "iife",
@@ -21,4 +24,33 @@ export async function buildPages() {
   });
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildPages();
+/** Writes dist/vscode: manifest, one bundle, pages, media, licence. */
+export async function buildExtension() {
+  const out = join(dist, "vscode");
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  for (const name of ["package.json", "README.md", "media"])
+    cpSync(join(folder, name), join(out, name), { recursive: true });
+  cpSync(join(folder, "..", "LICENSE"), join(out, "LICENSE"));
+  cpSync(join(dist, "pages"), join(out, "pages"), { recursive: true });
+  await build({
+    entryPoints: [join(folder, "src", "extension.ts")],
+    outfile: join(out, "extension.cjs"),
+    bundle: true,
+    minify: true,
+    /* stack traces in the log name what failed */
+    keepNames: true,
+    platform: "node",
+    format: "cjs",
+    /* the Node of the oldest VS Code that the manifest names */
+    target: "node20",
+    external: ["vscode"],
+    legalComments: "none",
+    logLevel: "warning",
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildPages();
+  await buildExtension();
+}

@@ -26,9 +26,9 @@ function sourcesBelow(root, folder, kind = /\.[mc]?ts$/) {
   });
 }
 
-/** Sources of the pages, which are bundled; absent where a checkout has none. */
+/** What is bundled, the pages and VS Code's extension; absent where a checkout has none. */
 function pageSources(root) {
-  return sourcesBelow(root, "extension/webview", /\.(ts|css|json)$/).sort();
+  return sourcesBelow(root, "extension", /\.(ts|css|json|mjs|md|svg|png)$/).sort();
 }
 
 /** SHA-256 over the compiler's options, the packages and every source. */

@@ -42,16 +42,20 @@ export function runSlm(
 
 /**
  * Starts a command that outlives this process, and waits only so long as to hear that it failed at once. Its messages
- * go to a file and not through a pipe, whose end would end the command with it.
+ * go to a file and not through a pipe, whose end would end the command with it; `log` names one to keep.
+ *
+ * @returns its process
+ * @throws Error with its message when it fails at once
  */
 export async function startDetached(
   slm: SlmCommand,
   parameters: readonly string[],
   folder: string,
-): Promise<void> {
-  const place = mkdtempSync(join(tmpdir(), "slm-start-"));
-  const log = join(place, "messages.txt");
-  const file = openSync(log, "w");
+  log?: string,
+): Promise<number> {
+  const place = log === undefined ? mkdtempSync(join(tmpdir(), "slm-start-")) : undefined;
+  const messages = log ?? join(place as string, "messages.txt");
+  const file = openSync(messages, "w");
   try {
     const child = spawn(slm.program, [...slm.parameters, ...parameters], {
       cwd: folder,
@@ -69,14 +73,14 @@ export async function startDetached(
       });
     });
     child.unref();
-    if (code === 0) return;
-    const message = messageOf(readFileSync(log, "utf8"));
+    if (code === 0) return child.pid as number;
+    const message = messageOf(readFileSync(messages, "utf8"));
     throw new Error(message || `slm ${parameters.join(" ")} ended with exit code ${code}.`);
   } finally {
     closeSync(file);
     /* the command goes on writing where this system keeps open files; elsewhere the file stays */
     try {
-      rmSync(place, { recursive: true });
+      if (place !== undefined) rmSync(place, { recursive: true });
     } catch {
       /* as above */
     }
@@ -86,7 +90,7 @@ export async function startDetached(
 const SETTLED_MS = 2500;
 
 /** The message without the program's name and remarks of the driver. */
-function messageOf(stderr: string): string {
+export function messageOf(stderr: string): string {
   const at = stderr.lastIndexOf("slm: ");
   return (at < 0 ? stderr : stderr.slice(at + 5)).trim();
 }

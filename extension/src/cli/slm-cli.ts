@@ -1,0 +1,117 @@
+/** Runs `slm` for the extension, as a child process with arguments in an array and never through a shell. */
+import { spawn } from "node:child_process";
+import { messageOf, type SlmCommand, startDetached } from "../../host-data/slm-command.js";
+import { CliError } from "./cli-error.js";
+
+export interface RunOptions {
+  readonly cwd?: string;
+  /** Text for its standard input, which is empty otherwise. */
+  readonly input?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface SlmCliOptions {
+  /** Finds the program, each time anew: settings and installations change. @throws CliError */
+  locate(): Promise<SlmCommand>;
+  /** Told of every command and how it ended. */
+  log(line: string): void;
+}
+
+export class SlmCli {
+  constructor(private readonly options: SlmCliOptions) {}
+
+  /** How `slm` is started now. @throws CliError when there is no Node or no slm, or the workspace is not trusted */
+  command(): Promise<SlmCommand> {
+    return this.options.locate();
+  }
+
+  /** Runs `slm ...args` to its end. Never throws for a non-zero exit. @throws CliError when it cannot be started */
+  async run(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const slm = await this.command();
+    const title = titleOf(args);
+    const begun = performance.now();
+    const outcome = await new Promise<Outcome>((done, fail) => {
+      const child = spawn(slm.program, [...slm.parameters, ...args], {
+        cwd: options.cwd,
+        env: slm.env,
+        signal: options.signal,
+        stdio: ["pipe", "pipe", "pipe"],
+        windowsHide: true,
+      });
+      let stdout = "";
+      let stderr = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        stdout += text;
+      });
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        stderr += text;
+      });
+      child.on("error", (error) => {
+        /* an aborted command ends like any other, by its signal */
+        if (error.name !== "AbortError") fail(new CliError(`${title}: ${error.message}`));
+      });
+      child.on("close", (code, signal) =>
+        done({ code: code ?? SIGNAL_CODES[signal ?? ""] ?? 1, stdout, stderr }),
+      );
+      /* a command that does not read its input may have closed it already */
+      child.stdin.on("error", () => undefined);
+      child.stdin.end(options.input ?? "");
+    });
+    this.options.log(`${title}: exit code ${outcome.code} after ${Math.round(performance.now() - begun)} ms`);
+    return outcome;
+  }
+
+  /** Runs with --json and parses what it prints. @throws CliError with the CLI's own message */
+  async json<T>(args: readonly string[], options: RunOptions = {}): Promise<T> {
+    const end = args.indexOf("--");
+    const { code, stdout, stderr } = await this.run(
+      end < 0 ? [...args, "--json"] : args.toSpliced(end, 0, "--json"),
+      options,
+    );
+    if (code !== 0) throw new CliError(messageOf(stderr) || `${titleOf(args)} ended with exit code ${code}.`);
+    try {
+      return JSON.parse(stdout) as T;
+    } catch {
+      throw new CliError(`${titleOf(args)} printed no JSON but: ${stdout.slice(0, 200)}`);
+    }
+  }
+
+  /**
+   * Starts a command that outlives the window; its messages go to the file `log`.
+   *
+   * @returns its process
+   * @throws CliError with its message when it fails within the first seconds
+   */
+  async startDetached(
+    args: readonly string[],
+    { cwd, log }: { readonly cwd: string; readonly log: string },
+  ): Promise<number> {
+    const slm = await this.command();
+    try {
+      const process = await startDetached(slm, args, cwd, log);
+      this.options.log(`${titleOf(args)}: process ${process}, messages in ${log}`);
+      return process;
+    } catch (error) {
+      throw new CliError((error as Error).message);
+    }
+  }
+}
+
+const SIGNAL_CODES: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
+
+/** The environment for `slm`: the host's, without what VS Code and Electron keep there for themselves. */
+export function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => name !== "NODE_OPTIONS" && !/^(VSCODE|ELECTRON)_/.test(name)),
+  );
+}
+
+function titleOf(args: readonly string[]): string {
+  return `slm ${args.map((each) => (/^[\w./:=@+-]+$/.test(each) ? each : JSON.stringify(each))).join(" ")}`;
+}

@@ -1,0 +1,44 @@
+/** Tells whether `slm` can be run here, for welcome views, and shows what was found to whoever asks. */
+import * as vscode from "vscode";
+import type { SlmCli } from "../cli/slm-cli.js";
+
+/** Registers the commands on the installation and keeps the context key `slmForge.ready`. */
+export function registerSetup(
+  context: vscode.ExtensionContext,
+  cli: SlmCli,
+  log: vscode.LogOutputChannel,
+): void {
+  const check = async () => {
+    const ready = await cli.command().then(
+      () => true,
+      () => false,
+    );
+    await vscode.commands.executeCommand("setContext", "slmForge.ready", ready);
+  };
+  const watcher = vscode.workspace.createFileSystemWatcher("**/node_modules/slm-forge/package.json");
+  context.subscriptions.push(
+    watcher,
+    watcher.onDidCreate(check),
+    watcher.onDidDelete(check),
+    vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("slmForge") && check()),
+    vscode.workspace.onDidChangeWorkspaceFolders(check),
+    vscode.workspace.onDidGrantWorkspaceTrust(check),
+    vscode.commands.registerCommand("slmForge.showLog", () => log.show()),
+    vscode.commands.registerCommand("slmForge.checkSetup", async () => {
+      await check();
+      try {
+        const { program, parameters } = await cli.command();
+        const { code, stdout, stderr } = await cli.run(["--version"]);
+        if (code !== 0) throw new Error(stderr);
+        await vscode.window.showInformationMessage(
+          `slm ${stdout.trim()} at ${parameters[0]}, run by ${program}.`,
+        );
+      } catch (error) {
+        const settings = "Open settings";
+        if ((await vscode.window.showErrorMessage((error as Error).message, settings)) === settings)
+          await vscode.commands.executeCommand("workbench.action.openSettings", "@ext:slm-forge.slm-forge");
+      }
+    }),
+  );
+  void check();
+}
