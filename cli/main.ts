@@ -13,6 +13,7 @@ import { registerExport } from "./commands/export.js";
 import { registerGenerate } from "./commands/generate.js";
 import { registerKernels } from "./commands/kernels.js";
 import { registerPlan } from "./commands/plan.js";
+import { registerProject } from "./commands/project.js";
 import { registerRuns } from "./commands/runs.js";
 import { registerTrain } from "./commands/train.js";
 import { describeError, ExitCode } from "./exit.js";
@@ -37,6 +38,7 @@ export function createProgram(): Command {
   registerEval(program);
   registerGenerate(program);
   registerExport(program);
+  registerProject(program);
   registerBoard(program);
   return program;
 }

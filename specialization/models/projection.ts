@@ -8,7 +8,8 @@ import type { ModelWeights } from "./model-weights.js";
 import { NAMES, PROJECTED_NAMES } from "./names.js";
 
 /** A plain matrix that is composed, and what it is composed from. */
-interface ProjectedMatrix {
+export interface ProjectedMatrix {
+  readonly layer: number;
   readonly name: string;
   readonly base: string;
   readonly mixer: string;
@@ -23,7 +24,7 @@ export function projectedMatrices({ layers, width, hidden }: Architecture): Proj
     return [
       { name: NAMES.gateUp(layer), size: 2 * hidden * width },
       { name: NAMES.down(layer), size: width * hidden },
-    ].map(({ name, size }) => ({ name, size, mixer, base: PROJECTED_NAMES.base(name) }));
+    ].map(({ name, size }) => ({ layer, name, size, mixer, base: PROJECTED_NAMES.base(name) }));
   }).flat();
 }
 
@@ -32,6 +33,16 @@ export async function expertVectors(model: ModelWeights): Promise<Float32Array[]
   const { vector } = projectionOf(model);
   const all = await model.read(PROJECTED_NAMES.vectors);
   return Array.from({ length: all.length / vector }, (_, i) => all.slice(i * vector, (i + 1) * vector));
+}
+
+/** c = E M of all experts for a layer's matrices, [k][h]. */
+export async function expertCoordinates(
+  model: ModelWeights,
+  { mixer }: Pick<ProjectedMatrix, "mixer">,
+): Promise<Float64Array[]> {
+  const { capacity } = projectionOf(model);
+  const values = await model.read(mixer);
+  return (await expertVectors(model)).map((vector) => multiply(vector, values, capacity));
 }
 
 /**
