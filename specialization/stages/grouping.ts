@@ -155,6 +155,14 @@ function sizesOf(units: Units, assignments: Uint32Array, count: number): Cluster
   return { documents, tokens };
 }
 
+/** A grouping whose windows with the value 1 in `excluded` are never trained on. */
+export function withoutUnits(grouping: Grouping, excluded: Uint8Array): Grouping {
+  const assignments = grouping.assignments.map((cluster, unit) =>
+    excluded[unit] === 1 ? EXCLUDED : cluster,
+  );
+  return { ...grouping, assignments, sizes: sizesOf(grouping.units, assignments, grouping.clusters.count) };
+}
+
 /** Where the windows of a set fall. */
 export async function assignSet(
   job: Job,

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Gpu } from "../../engine/index.js";
 import { makeFolders } from "../training/atomic-file.js";
+import type { TrainingProgress } from "../training/training-progress.js";
 import type { ForgeConfig } from "./forge-config.js";
 import { StageCache } from "./stage-cache.js";
 
@@ -9,6 +10,8 @@ import { StageCache } from "./stage-cache.js";
 export interface JobListener {
   /** A stage that takes time has begun, or has got so far. */
   onStage?(stage: string, detail?: string): void;
+  /** A step of a training is done. */
+  onStep?(run: string, progress: TrainingProgress): void;
   /** Something worth a line of its own. */
   onMessage?(message: string): void;
 }

@@ -14,7 +14,10 @@ import type { RunConfig } from "./config.js";
 import { RunError } from "./run-error.js";
 
 /** How activations are stored. @throws RunError for f16 where the adapter has none */
-export function storageType(gpu: Gpu, config: RunConfig): "f32" | "f16" {
+export function storageType(
+  gpu: Gpu,
+  config: { readonly name: string; readonly training: Pick<RunConfig["training"], "precision"> },
+): "f32" | "f16" {
   const { precision } = config.training;
   if (precision === "f32") return "f32";
   if (precision === "f16" && !gpu.hasFeature("shader-f16")) {

@@ -1,0 +1,41 @@
+/** Which expert a domain begins from (PAPER.md §2.5, and §9 for the mean of all). */
+import { forwardFlopsPerToken } from "../models/architecture.js";
+import { type ClusterVector, coveredCounts, topCluster } from "../sampling/index.js";
+import type { DomainSet } from "../stages/domain-set.js";
+import type { Grouping } from "../stages/grouping.js";
+import type { Cost } from "../stages/report-types.js";
+import type { Model } from "./model.js";
+import type { Workshop } from "./workshop.js";
+
+/** The domain set's windows by cluster, clusters without generic text left out: their experts have learned nothing. */
+export async function expertCounts(
+  workshop: Workshop,
+  grouping: Grouping,
+  { domain, train }: DomainSet,
+): Promise<Float64Array> {
+  const { counts } = await workshop.assign(grouping, train);
+  return coveredCounts(counts, grouping.sizes.documents, domain.name).covered;
+}
+
+/** The expert of the most frequent cluster (the paper). */
+export function mostFrequent(counts: ClusterVector): number {
+  return topCluster(counts).cluster;
+}
+
+/** The expert of the lowest loss on the domain set; those that have learned nothing are undefined. */
+export async function lowestLoss(
+  workshop: Workshop,
+  experts: readonly (Model | undefined)[],
+  { train }: DomainSet,
+): Promise<{ expert: number; cost: Cost }> {
+  let best = { expert: -1, loss: Number.POSITIVE_INFINITY };
+  let flops = 0;
+  const begun = performance.now();
+  for (const [expert, model] of experts.entries()) {
+    if (model === undefined) continue;
+    const { loss, tokens } = await workshop.loss(model, train);
+    flops += tokens * forwardFlopsPerToken(model.architecture);
+    if (loss < best.loss) best = { expert, loss };
+  }
+  return { expert: best.expert, cost: { flops, seconds: (performance.now() - begun) / 1000 } };
+}

@@ -1,0 +1,115 @@
+/**
+ * SLM-is: the small model trained on generic text that is resampled to look like the domain set (PAPER.md §2.2): a
+ * cluster by the set's histogram, then a document of it uniformly; then fine-tuned. Beyond the paper, as settings:
+ * smoothing, a cap on repetitions, hashed n-grams instead of clusters (DSIR), and branching from a shared model.
+ */
+
+import { Units } from "../clusters/index.js";
+import {
+  clusterWeights,
+  coveredCounts,
+  NgramCounts,
+  NgramWeights,
+  normalize,
+  SCARCE_REPETITIONS,
+  type SmoothingRule,
+  selectDocuments,
+  smoothHistogram,
+  topCluster,
+} from "../sampling/index.js";
+import { DrawnBatches } from "../training/drawn-batches.js";
+import { FREE, type MethodFunction, type Settings, specialised, type Target } from "./method.js";
+import { pretrainSmall } from "./slm.js";
+import type { Workshop } from "./workshop.js";
+
+export const slmIs: MethodFunction = async (workshop, target) => {
+  const { set, seed, length, settings } = target;
+  const share = length * settings.length;
+  const { branch = 0 } = settings;
+  const shared = branch > 0 ? await pretrainSmall(workshop, seed, share * branch) : undefined;
+  const architecture = workshop.small;
+  const rest = share * (1 - branch);
+  const drawn =
+    settings.weights === "ngrams"
+      ? selectByNgrams(workshop, target, rest)
+      : await drawByClusters(workshop, target, rest);
+  const { units } = workshop;
+  const { endOfText } = workshop.text.tokenizer;
+  const { context } = architecture;
+  const resampled = await workshop.pretrain({
+    label: `slm-is-${set.domain.name}`,
+    batches: new DrawnBatches({ units, context, seed, endOfText, ...drawn, rows: "mixed" }),
+    text: workshop.textIdentity(drawn.assignments, [...drawn.probabilities]),
+    start: shared?.model,
+    length: rest,
+    ...{ architecture, seed },
+  });
+  const tuned = await workshop.fineTune({
+    label: `slm-is-${set.domain.name}-tuned`,
+    start: resampled.model,
+    ...{ architecture, set, seed },
+  });
+  const perDomain = {
+    flops: resampled.cost.flops + tuned.cost.flops,
+    seconds: resampled.cost.seconds + tuned.cost.seconds,
+  };
+  const cost = { shared: shared?.cost ?? FREE, perDomain };
+  return specialised(tuned, { before: resampled.model, expert: null, cost, pretraining: resampled.run });
+};
+
+/** What is drawn, and with which probabilities. */
+interface Drawn {
+  readonly assignments: Uint32Array;
+  readonly probabilities: Float64Array;
+}
+
+/** By the domain set's histogram over clusters, or by its most frequent cluster alone. */
+async function drawByClusters(workshop: Workshop, target: Target, length: number): Promise<Drawn> {
+  const { set, settings } = target;
+  const grouping = await workshop.grouping(settings.clusters);
+  const { counts } = await workshop.assign(grouping, set.train);
+  const { assignments, sizes } = grouping;
+  const { name } = set.domain;
+  if (settings.weights === "top-cluster") {
+    const { covered } = coveredCounts(counts, sizes.documents, name);
+    const { cluster } = topCluster(covered);
+    return { assignments, probabilities: Float64Array.from(covered, (_, c) => (c === cluster ? 1 : 0)) };
+  }
+  const { maxRepetitions } = settings;
+  const { probabilities } = clusterWeights([{ name, counts }], sizes, {
+    smoothing: smoothingRule(settings.smoothing),
+    ...(maxRepetitions !== null && {
+      budget: { budgetTokens: workshop.pretrainingTokens(length, workshop.small), maxRepetitions },
+    }),
+  });
+  return { assignments, probabilities };
+}
+
+/** By hashed n-grams: documents are selected once, in proportion to their weights, and read equally often. */
+function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, length: number): Drawn {
+  const { units, excluded } = workshop;
+  const [domain, generic] = [new NgramCounts(), new NgramCounts()];
+  const own = new Units(set.train, units.window);
+  for (const { start, length } of own.units()) domain.add(set.train.readTokens(start, length));
+  const read = (unit: number) => {
+    const { start, length } = units.unit(unit);
+    return units.tokens.readTokens(start, length);
+  };
+  for (let unit = 0; unit < units.count; unit++) if (excluded[unit] === 0) generic.add(read(unit));
+  const shares = normalize(generic.counts.map((count) => count + 1));
+  const { lambda } = smoothHistogram(domain.counts, shares, smoothingRule(settings.smoothing));
+  const weights = new NgramWeights(domain, generic, { lambda });
+  const logWeights = Float64Array.from({ length: units.count }, (_, unit) =>
+    excluded[unit] === 1 ? Number.NEGATIVE_INFINITY : weights.logWeight(read(unit)),
+  );
+  const tokens = Float64Array.from(units.units(), ({ length }) => length + 1);
+  const held = tokens.reduce((sum, count, unit) => sum + (excluded[unit] === 1 ? 0 : count), 0);
+  const budgetTokens = workshop.pretrainingTokens(length, workshop.small);
+  const repetitions = settings.maxRepetitions ?? Math.max(SCARCE_REPETITIONS, Math.ceil(budgetTokens / held));
+  const { assignments } = selectDocuments(logWeights, { tokens, budgetTokens, repetitions, seed });
+  return { assignments, probabilities: Float64Array.of(1) };
+}
+
+export function smoothingRule(smoothing: Settings["smoothing"]): SmoothingRule {
+  return typeof smoothing === "number" ? { kind: "fixed", lambda: smoothing } : { kind: smoothing };
+}

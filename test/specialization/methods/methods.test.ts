@@ -1,0 +1,197 @@
+/** Every method from text to a specialised model: what it starts from, that it is made once, and that it can be stopped. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { stringify } from "yaml";
+import { type Gpu, openGpu } from "../../../engine/index.js";
+import {
+  JobStopped,
+  METHOD_FUNCTIONS,
+  type Specialised,
+  settingsOf,
+  Workshop,
+} from "../../../specialization/methods/index.js";
+import { METHODS, type Method } from "../../../specialization/planner/index.js";
+import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
+import { type ForgeConfigInput, loadForge } from "../../../specialization/stages/forge-config.js";
+import { Job } from "../../../specialization/stages/job.js";
+import { prepareText } from "../../../specialization/stages/text.js";
+import { TINY_MODEL, tinyFolder, tinyJob } from "../stages/tiny-job.js";
+
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+console.log(`seed ${seed}`);
+const { folder, remove } = tinyFolder(seed);
+let gpu: Gpu;
+before(async () => {
+  gpu = await openGpu({});
+});
+after(() => {
+  gpu.dispose();
+  remove();
+});
+
+const JOB: Partial<ForgeConfigInput> = {
+  seed: 3,
+  methods: [...METHODS],
+  largeModel: { ...TINY_MODEL, width: 48, hidden: 96 },
+  projection: { experts: 4, capacity: 3, vector: 5 },
+  mixture: { experts: 3 },
+  lowRank: { rank: 2 },
+};
+
+type Variant = Parameters<typeof settingsOf>[2];
+
+interface Options {
+  readonly variant?: Variant;
+  readonly more?: Partial<ForgeConfigInput>;
+  /** Stops after so many steps. */
+  readonly stopAfter?: number;
+  readonly domain?: string;
+}
+
+/** Runs one method in a folder of the name; also counts the steps that were trained. */
+async function run(name: string, method: Method, { variant, more, stopAfter, domain = "law" }: Options = {}) {
+  const path = join(folder, `${name}.yaml`);
+  writeFileSync(path, stringify(tinyJob({ ...JOB, ...more })));
+  const { config } = loadForge(path, [`output.folder=${join(folder, name)}`]);
+  const stop = new AbortController();
+  let steps = 0;
+  const onStep = () => {
+    if (++steps === stopAfter) stop.abort();
+  };
+  const job = new Job(gpu, config, { onStep }, stop.signal);
+  const text = await prepareText(job);
+  const workshop = await Workshop.open(job, text);
+  try {
+    const [law] = text.domains.filter((each) => each.name === domain);
+    const set = await drawDomainSet(job, text, law, null, 1);
+    const settings = settingsOf(config, method, variant);
+    const made = await METHOD_FUNCTIONS[method](workshop, { set, seed: 1, length: 1, settings });
+    const { loss } = await workshop.loss(made.after, law.test);
+    const before = made.before && (await workshop.loss(made.before, law.test)).loss;
+    return { made, loss, before, steps, config };
+  } finally {
+    workshop.dispose();
+    text.close();
+  }
+}
+
+function runsOf(name: string): string[] {
+  return readdirSync(join(folder, name, "runs")).sort();
+}
+
+const LARGE: readonly Method[] = ["llm", "llm-lora"];
+
+describe("a method", () => {
+  for (const method of METHODS) {
+    test(`${method} gives a plain model, costs what it trained, and is made once`, async () => {
+      const first = await run("all", method);
+      const { made, loss, before } = first;
+      const { after } = made;
+      assert.equal(after.architecture.projection, undefined);
+      assert.equal(after.architecture.adapter, undefined);
+      assert.equal(after.architecture.width, LARGE.includes(method) ? 48 : TINY_MODEL.width);
+      assert.ok(loss > 0 && loss < Math.log(320) + 0.5, `a loss of ${loss}`);
+      assert.equal(before === null, method === "slm-nopt");
+      const { shared, perDomain } = made.cost;
+      assert.equal(shared.flops > 0, method !== "slm-nopt" && method !== "slm-is");
+      assert.ok(perDomain.flops > 0 && perDomain.seconds > 0);
+      assert.ok(made.fineTuning.steps >= 1 && made.fineTuning.steps <= 8);
+      const hasExperts = method === "slm-pn" || method === "slm-mix";
+      assert.equal(made.expert !== null, hasExperts);
+      const folders = runsOf("all");
+      for (const name of [made.runs.fineTuning, made.runs.pretraining])
+        if (name !== null) assert.ok(folders.includes(name));
+      const again = await run("all", method);
+      assert.equal(again.steps, 0, "trained again");
+      assert.equal(again.loss, loss);
+      assert.deepEqual(comparable(again.made), comparable(made));
+    });
+  }
+
+  test("shares what it can with the others", () => {
+    const folders = runsOf("all");
+    const starting = (label: RegExp) => folders.filter((name) => label.test(name));
+    assert.equal(starting(/^slm-[0-9a-f]{10}$/).length, 1, "slm and slm-d share a pretraining");
+    assert.equal(starting(/^llm-[0-9a-f]{10}$/).length, 1);
+    assert.equal(starting(/^llm-law-/).length, 1, "llm and the teacher of slm-d are one");
+    assert.equal(starting(/^slm-mix-\d+-[0-9a-f]{10}$/).length, 3);
+  });
+});
+
+describe("a stopped method", () => {
+  const cases: [Method, number][] = [
+    ["slm", 5],
+    ["slm-is", 15],
+    ["slm-pn", 7],
+    ["slm-d", 29],
+  ];
+  for (const [method, stopAfter] of cases) {
+    test(`${method} goes on to the same model`, async () => {
+      await assert.rejects(run(`stopped-${method}`, method, { stopAfter }), JobStopped);
+      const resumed = await run(`stopped-${method}`, method);
+      assert.ok(resumed.steps > 0);
+      const undisturbed = await run("all", method);
+      assert.equal(resumed.loss, undisturbed.loss);
+      assert.deepEqual(resumed.made.after.identity, undisturbed.made.after.identity);
+    });
+  }
+});
+
+describe("a variant", () => {
+  const cases: [string, Method, Variant][] = [
+    ["smoothed and capped", "slm-is", { smoothing: "dirichlet", maxRepetitions: 2 }],
+    ["the top cluster alone", "slm-is", { weights: "top-cluster" }],
+    ["hashed n-grams", "slm-is", { weights: "ngrams", smoothing: 0.1 }],
+    ["other clusters", "slm-is", { clusters: 3 }],
+    ["branching", "slm-is", { branch: 0.5 }],
+    ["the most frequent expert", "slm-pn", { choice: "frequency" }],
+    ["the soft expert", "slm-pn", { choice: "soft" }],
+    ["the fitted expert", "slm-pn", { choice: "fitted" }],
+    ["a network from the plain model", "slm-pn", { start: "dense" }],
+  ];
+  const identities = new Set<string>();
+  for (const [title, method, variant] of cases) {
+    test(`of ${method} with ${title} is another model that is as plain`, async () => {
+      const { made, loss } = await run("all", method, { variant });
+      assert.equal(made.after.architecture.projection, undefined);
+      assert.ok(Number.isFinite(loss) && loss < Math.log(320) + 0.5, `a loss of ${loss}`);
+      const identity = JSON.stringify(made.after.identity);
+      assert.ok(!identities.has(identity), "the same model as another variant's");
+      identities.add(identity);
+    });
+  }
+
+  test("that branches pays for what is shared, and for the rest only by domain", async () => {
+    const whole = (await run("all", "slm-is")).made.cost;
+    const { made } = await run("all", "slm-is", { variant: { branch: 0.5 } });
+    const share = made.cost.shared.flops / (whole.perDomain.flops + whole.shared.flops);
+    assert.ok(share > 0.2 && share < 0.5, `${share} of the cost is shared`);
+    assert.ok(made.cost.perDomain.flops < whole.perDomain.flops);
+  });
+});
+
+test("clusters that are left out are trained on by no method", async () => {
+  const more = { clusters: { k: 4, exclude: [0, 1] }, embeddings: { dimensions: 8, window: 256 } };
+  const { made, config } = await run("excluding", "slm", { more });
+  assert.deepEqual(config.clusters.exclude, [0, 1]);
+  const plain = await run("all", "slm");
+  assert.notDeepEqual(made.before?.identity, plain.made.before?.identity);
+});
+
+test("the settings of a run are those of the job", async () => {
+  const { made, config } = await run("all", "slm");
+  const text = readFileSync(join(folder, "all", "runs", made.runs.fineTuning, "run.yaml"), "utf8");
+  assert.match(text, new RegExp(`learningRate: ${config.pretraining.learningRate / 3}`));
+  assert.match(text, /schedule: constant/);
+});
+
+function comparable({ before, after, ...rest }: Specialised) {
+  return {
+    ...rest,
+    before: before?.identity,
+    after: after.identity,
+    cost: { shared: rest.cost.shared.flops, perDomain: rest.cost.perDomain.flops },
+  };
+}
