@@ -79,7 +79,8 @@ export class Session {
     const saved = run && savedArchitecture(run);
     const ownTokenizer = run && join(run.path, RUN_FILES.tokenizer);
     const from = saved ? undefined : config.model.from;
-    const source = from === undefined ? undefined : await openExportSource(from);
+    const source =
+      from === undefined ? undefined : await openExportSource(from, { expert: config.model.expert });
     try {
       let given: Tokenizer | undefined;
       if (saved) given = await Tokenizer.load(ownTokenizer!);

@@ -27,7 +27,7 @@ interface ProjectOptions extends ModelArgument {
 const NOTES = `A dense model's hidden units are dealt out to k experts of hidden / k units each, whose feed-forward outputs add up to
 the dense model's. A projected network keeps its experts. Weights that are not projected stay as they are. With h and m
 as large as k nothing is lost; smaller ones keep the largest singular values of the experts' matrices side by side.
-The folder is used like a run: eval, generate and export take it with --expert, train takes what export writes.`;
+The folder is used like a run: eval, generate and export take it with --expert, train as model.from with model.expert.`;
 
 export function registerProject(program: Command): void {
   modelArgument(program.command("project"))

@@ -70,13 +70,17 @@ async function plainModel(source: ExportSource, expert: number | undefined): Pro
     throw refusal(
       source.path,
       "the model is no projected network, and has no experts",
-      "Leave --expert out.",
+      "Leave --expert (model.expert in a configuration) out.",
     );
   }
   const which = `--expert 0 to --expert ${projection.experts - 1}`;
   if (expert === undefined) {
     const problem = `the model is a projected network of ${projection.experts} experts`;
-    throw refusal(source.path, problem, `Say which one is wanted: ${which}.`);
+    throw refusal(
+      source.path,
+      problem,
+      `Say which one is wanted: ${which}, or model.expert in a configuration.`,
+    );
   }
   const vector = (await expertVectors(source)).at(expert);
   if (vector && expert >= 0) return projectExpert(source, vector);

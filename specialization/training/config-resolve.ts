@@ -152,6 +152,10 @@ function* combinationProblems(
       }
     }
   } else {
+    if (parsed.model.expert !== undefined) {
+      const message = "only a projected network has experts; name one with model.from, or remove the key.";
+      yield problem("model.expert", parsed.model.expert, message);
+    }
     const architecture = modelArchitecture(config, 300) as Architecture;
     for (const { key, message } of architectureProblems(architecture)) {
       yield problem(`model.${key}`, architecture[key], `${message}.`);

@@ -131,6 +131,9 @@ const model = z
       .min(1)
       .optional()
       .describe("Checkpoint or Hugging Face folder whose weights are trained further; it fixes every size."),
+    expert: wholeNumber(0)
+      .optional()
+      .describe("The expert to train further, as a plain model, where model.from is a projected network."),
     ...sizes,
   })
   .prefault({})

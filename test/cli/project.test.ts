@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { stringify } from "yaml";
 import { openExportSource, openModel } from "../../specialization/export/source.js";
 import { segmentDense } from "../../specialization/models/expert-stack.js";
 import { NAMES } from "../../specialization/models/names.js";
@@ -20,7 +21,10 @@ before(async () => {
   /* as many tokens as the random model has rows */
   const tokenizer = await Tokenizer.train(randomText(3, 400), { vocabularySize: SMALL.vocabulary });
   await writeRun(join(root, "runs", "first"), tokenizer, [10]);
-  writeFileSync(join(root, "text.txt"), "A few words that are evaluated.\n".repeat(20));
+  writeFileSync(
+    join(root, "text.txt"),
+    "A few words that are evaluated.\n\nAnd some more of them.\n\n".repeat(20),
+  );
 });
 
 const slm = (...parameters: string[]): Promise<Outcome> => slmIn(root, ...parameters);
@@ -73,6 +77,35 @@ describe("slm project", () => {
     const again = await slm("project", "whole", "--h", "3", "--out", "less", "--json");
     assert.equal(again.code, 0, again.stderr);
     assert.deepEqual(JSON.parse(again.stdout).projection, { experts: 4, capacity: 3, vector: 4 });
+  });
+
+  test("makes experts that train, each from where the network leaves it", async () => {
+    await slm("project", "first", "--k", "4", "--out", "start");
+    const config = {
+      name: "further",
+      data: { train: "text.txt", textSeparator: "blank-line", holdOut: 0 },
+      training: { batch: 2, budget: { steps: 2 }, warmup: 0 },
+    };
+    const train = (model: object) => {
+      writeFileSync(join(root, "further.yaml"), stringify({ ...config, model }));
+      return slm("train", "further.yaml", "--json");
+    };
+    const { code, stderr, stdout } = await train({ from: "start", expert: 2, context: 16 });
+    assert.equal(code, 0, stderr);
+    const model = await openExportSource(JSON.parse(stdout).path);
+    assert.deepEqual(model.architecture, { ...SMALL, hidden: 28, context: 16 });
+    await model.close();
+    const refusals: [object, RegExp][] = [
+      [{ from: "start" }, /projected network of 4 experts.*Say which .* or model\.expert in a configuration/],
+      [{ from: "start", expert: 4 }, /there is no such expert \(got 4\)/],
+      [{ from: "runs/first", expert: 0 }, /has no experts.*Leave --expert \(model\.expert .*\) out/],
+      [{ expert: 1 }, /model\.expert: only a projected network has experts/],
+    ];
+    for (const [wrong, message] of refusals) {
+      const refused = await train(wrong);
+      assert.equal(refused.code, 1);
+      assert.match(refused.stderr, message);
+    }
   });
 
   test("refuses what it cannot do, and leaves nothing", async () => {

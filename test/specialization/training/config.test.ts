@@ -421,6 +421,7 @@ describe("what is generated from the schema", () => {
       [
         "tokenizer.file",
         "model.from",
+        "model.expert",
         ...["steps", "tokens", "flops", "minutes"].map((k) => `training.budget.${k}`),
       ],
     );
