@@ -1,5 +1,9 @@
 /** `slm config`: check a configuration, and print what the schemas know for editors and people. */
+
+import { totalmem } from "node:os";
+import { text } from "node:stream/consumers";
 import { Argument, type Command } from "commander";
+import { parseAmount } from "../../specialization/planner/index.js";
 import {
   FORGE_REFERENCE,
   forgePage,
@@ -8,7 +12,14 @@ import {
   loadForge,
 } from "../../specialization/stages/forge-config.js";
 import {
+  forgeFindings,
+  type InputFindings,
+  type Memory,
+  runFindings,
+} from "../../specialization/stages/input-findings.js";
+import {
   ConfigError,
+  type ConfigProblem,
   configToYaml,
   configurationPage,
   formatProblem,
@@ -19,6 +30,9 @@ import { ExitCode } from "../exit.js";
 
 interface CheckOptions {
   readonly set: readonly string[];
+  readonly stdin?: boolean;
+  readonly inputs?: boolean;
+  readonly memory?: string;
   readonly json?: boolean;
 }
 
@@ -36,6 +50,12 @@ export function registerConfig(program: Command): Command {
     .description("check a configuration of a training or a job, and print it with every default filled in")
     .argument("[file]", "a YAML file; without it, defaults and --set")
     .option("--set <key=value>", "override a key; repeatable", collect, [])
+    .option("--stdin", "check the text on standard input in place of the file's, as an editor holds it")
+    .option(
+      "--inputs",
+      "also look for the files it names, and whether sets are large enough and networks fit",
+    )
+    .option("--memory <bytes>", "GPU memory (80GB), for --inputs (default: warn above that of this machine)")
     .option("--json", "print JSON")
     .action(check);
   config
@@ -61,14 +81,20 @@ function collect(value: string, earlier: readonly string[]): string[] {
   return [...earlier, value];
 }
 
-function check(file: string | undefined, options: CheckOptions): void {
+async function check(file: string | undefined, options: CheckOptions): Promise<void> {
   try {
-    const { config, warnings, yaml } = load(file, options.set);
+    if (options.stdin && file === undefined)
+      throw new Error("--stdin needs the name of the file as well: relative paths start from its folder.");
+    const given = options.stdin ? await text(process.stdin) : undefined;
+    const { config, warnings, yaml, locate, findings } = load(file, options.set, given);
+    const found = options.inputs ? await findings(memoryOf(options.memory)) : { problems: [], warnings: [] };
+    if (found.problems.length > 0) throw new ConfigError(found.problems.map(locate));
+    const all = [...warnings, ...found.warnings.map(locate)];
     if (options.json) {
-      console.log(JSON.stringify({ config, warnings, problems: [] }, null, 2));
+      console.log(JSON.stringify({ config, warnings: all, problems: [] }, null, 2));
       return;
     }
-    for (const warning of warnings) process.stderr.write(`slm: warning: ${formatProblem(warning)}\n`);
+    for (const warning of all) process.stderr.write(`slm: warning: ${formatProblem(warning)}\n`);
     process.stdout.write(yaml);
   } catch (error) {
     if (!options.json || !(error instanceof ConfigError)) throw error;
@@ -77,11 +103,27 @@ function check(file: string | undefined, options: CheckOptions): void {
   }
 }
 
-function load(file: string | undefined, overrides: readonly string[]) {
-  if (isForgeFile(file, overrides)) {
-    const { config, warnings } = loadForge(file, overrides);
-    return { config, warnings, yaml: forgeToYaml(config) };
+function memoryOf(given: string | undefined): Memory {
+  return given === undefined
+    ? { bytes: totalmem(), of: "this machine", isLimit: false }
+    : { bytes: parseAmount(given, "--memory", ["b"]), of: "the GPU", isLimit: true };
+}
+
+interface Loaded {
+  readonly config: object;
+  readonly warnings: readonly ConfigProblem[];
+  readonly yaml: string;
+  locate(problem: ConfigProblem): ConfigProblem;
+  findings(memory: Memory): Promise<InputFindings>;
+}
+
+function load(file: string | undefined, overrides: readonly string[], given: string | undefined): Loaded {
+  if (isForgeFile(file, overrides, given)) {
+    const { config, warnings, locate } = loadForge(file, overrides, given);
+    const findings = (memory: Memory) => forgeFindings(config, memory);
+    return { config, warnings, yaml: forgeToYaml(config), locate, findings };
   }
-  const { config, warnings } = loadConfig(file, overrides);
-  return { config, warnings, yaml: configToYaml(config) };
+  const { config, warnings, locate } = loadConfig(file, overrides, given);
+  const findings = (memory: Memory) => runFindings(config, memory);
+  return { config, warnings, yaml: configToYaml(config), locate, findings };
 }

@@ -2,7 +2,13 @@
 import { resolve } from "node:path";
 import { stringify } from "yaml";
 import type { ConfigProblem } from "../training/config-error.js";
-import { type ConfigKind, examineConfig, located, readConfigFile } from "../training/config-file.js";
+import {
+  type ConfigKind,
+  examineConfig,
+  type LoadedFile,
+  located,
+  readConfigFile,
+} from "../training/config-file.js";
 import { KNOWN_ELSEWHERE } from "../training/config-problems.js";
 import { ConfigReference, presetSection } from "../training/config-reference.js";
 import { getAt, readConfigSource } from "../training/config-source.js";
@@ -50,10 +56,8 @@ const FORGE_KIND: ConfigKind<ParsedForgeConfig, ForgeConfig> = {
   resolve: resolveForge,
 };
 
-export interface LoadedForge {
-  /** Complete: every default filled in, every path absolute. */
-  readonly config: ForgeConfig;
-  readonly warnings: readonly ConfigProblem[];
+/** A complete configuration: every default filled in, every path absolute. */
+export interface LoadedForge extends LoadedFile<ForgeConfig> {
   readonly source: string | undefined;
 }
 
@@ -61,16 +65,25 @@ export interface LoadedForge {
  * Reads forge.yaml.
  *
  * @param overrides "key.path=value" each, the value in YAML; later ones win
+ * @param text of the file where it is not what is on disk
  * @throws ConfigError that lists every problem
  */
-export function loadForge(path: string | undefined, overrides: readonly string[] = []): LoadedForge {
-  const { config, warnings } = readConfigFile(FORGE_KIND, path, overrides);
-  return { config: { ...config, output: { folder: resolve(config.output.folder) } }, warnings, source: path };
+export function loadForge(
+  path: string | undefined,
+  overrides: readonly string[] = [],
+  text?: string,
+): LoadedForge {
+  const { config, ...rest } = readConfigFile(FORGE_KIND, path, overrides, text);
+  return { ...rest, config: { ...config, output: { folder: resolve(config.output.folder) } }, source: path };
 }
 
 /** Whether a file configures a job rather than one training: by the keys that only one of the two has. */
-export function isForgeFile(path: string | undefined, overrides: readonly string[] = []): boolean {
-  const { value } = readConfigSource(path, overrides, []);
+export function isForgeFile(
+  path: string | undefined,
+  overrides: readonly string[] = [],
+  text?: string,
+): boolean {
+  const { value } = readConfigSource(path, overrides, [], text);
   return (
     getAt(value, ["data"]) === undefined &&
     ["corpus", "domains"].some((key) => getAt(value, [key]) !== undefined)

@@ -47,19 +47,29 @@ export interface Examination<Config> {
   readonly resolution: Resolution<Config> | undefined;
 }
 
+/** What reading a file gives. */
+export interface LoadedFile<Config> {
+  readonly config: Config;
+  readonly warnings: readonly ConfigProblem[];
+  /** A problem that was found later, with its place in the file; elements of lists as in "corpus.train[2]". */
+  locate(problem: ConfigProblem): ConfigProblem;
+}
+
 /** Reads a file of a kind. @throws ConfigError that lists every problem */
 export function readConfigFile<Parsed, Config>(
   kind: ConfigKind<Parsed, Config>,
   path: string | undefined,
   overrides: readonly string[],
-): { readonly config: Config; readonly warnings: readonly ConfigProblem[] } {
-  const source = readConfigSource(path, overrides, kind.pathKeys);
+  text?: string,
+): LoadedFile<Config> {
+  const source = readConfigSource(path, overrides, kind.pathKeys, text);
   const { problems, resolution } = examineConfig(kind, source.value, nameOfFile(path));
   const all = [...source.problems, ...problems.map((p) => located(p, source))];
   if (all.length > 0 || resolution === undefined) throw new ConfigError(inReadingOrder(all));
   return {
     config: resolution.config,
     warnings: resolution.warnings.map((p) => located(locatable(p), source)),
+    locate: (problem) => located(locatable(problem), source),
   };
 }
 
@@ -91,7 +101,10 @@ export function examineConfig<Parsed, Config>(
 
 /** Keys of combinations are the schema's own or names of sets, and so hold no dots. */
 function locatable(problem: ConfigProblem): LocatableProblem {
-  return { ...problem, at: problem.path.split("."), part: "value" };
+  const at = problem.path
+    .split(".")
+    .flatMap((key) => key.split("[").map((part, i) => (i === 0 ? part : Number.parseInt(part, 10))));
+  return { ...problem, at, part: "value" };
 }
 
 /** A problem with its place in a file. */

@@ -49,14 +49,17 @@ const PARSING = { prettyErrors: false, stringKeys: true, uniqueKeys: false } as 
  *
  * @param pathKeys keys whose values are paths, "*" for any name: relative ones start from the file's folder, those of
  * overrides from the current one
+ * @param text of the file where it is not what is on disk: that of an editor
  * @throws ConfigError when the file cannot be read or is no YAML mapping at all
  */
 export function readConfigSource(
   file: string | undefined,
   overrides: readonly string[],
   pathKeys: readonly KeyPath[],
+  text?: string,
 ): ConfigSource {
-  const read = file === undefined ? { value: {}, locate: () => ({}) } : readYamlFile(file);
+  const read =
+    file === undefined ? { value: {}, locate: () => ({}) } : parseYaml(text ?? readText(file), file);
   let value: unknown =
     file === undefined ? read.value : withAbsolutePaths(read.value, pathKeys, dirname(resolve(file)));
   const problems: ConfigProblem[] = [];
@@ -127,8 +130,7 @@ interface Parsed {
   locate(path: KeyPath, part: "key" | "value"): ConfigPlace;
 }
 
-function readYamlFile(file: string): Parsed {
-  const text = readText(file);
+function parseYaml(text: string, file: string): Parsed {
   const lines = new LineCounter();
   const place = (offset: number) => {
     const { line, col } = lines.linePos(offset);

@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import { stringify } from "yaml";
 import { ConfigError, type ConfigProblem } from "./config-error.js";
-import { type ConfigKind, examineConfig, located, readConfigFile } from "./config-file.js";
+import { type ConfigKind, examineConfig, type LoadedFile, located, readConfigFile } from "./config-file.js";
 import { KNOWN_ELSEWHERE } from "./config-problems.js";
 import { type RunConfig, resolveConfig } from "./config-resolve.js";
 import { type ParsedRunConfig, runConfigSchema } from "./config-schema.js";
@@ -37,11 +37,8 @@ const RUN_KIND: ConfigKind<ParsedRunConfig, RunConfig> = {
   resolve: resolveConfig,
 };
 
-export interface LoadedConfig {
-  /** Complete: every default filled in, every path absolute. */
-  readonly config: RunConfig;
-  /** What is allowed but probably not meant, with its place. */
-  readonly warnings: readonly ConfigProblem[];
+/** A complete configuration: every default filled in, every path absolute. */
+export interface LoadedConfig extends LoadedFile<RunConfig> {
   /** The file as it was named; undefined when there was none. */
   readonly source: string | undefined;
 }
@@ -51,12 +48,13 @@ export interface LoadedConfig {
  *
  * @param path a YAML file; without one everything comes from overrides and defaults
  * @param overrides "key.path=value" each, the value in YAML; later ones win
+ * @param text of the file where it is not what is on disk
  * @throws ConfigError that lists every problem
  */
-export function loadConfig(path?: string, overrides: readonly string[] = []): LoadedConfig {
-  const { config, warnings } = readConfigFile(RUN_KIND, path, overrides);
+export function loadConfig(path?: string, overrides: readonly string[] = [], text?: string): LoadedConfig {
+  const { config, ...rest } = readConfigFile(RUN_KIND, path, overrides, text);
   const output = { ...config.output, runs: resolve(config.output.runs) };
-  return { config: { ...config, output }, warnings, source: path };
+  return { ...rest, config: { ...config, output }, source: path };
 }
 
 /** Every problem of a configuration that was read elsewhere; empty when it can be used. */

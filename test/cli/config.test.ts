@@ -105,3 +105,51 @@ test("a file that is not there is named", () => {
   assert.equal(status, 1);
   assert.equal(stderr, "slm: nowhere.yaml: does not exist. Give the path of a YAML file.\n");
 });
+
+test("check of a text on standard input looks for files beside the file it stands for", () => {
+  writeFileSync(join(folder, "law.txt"), "one\n\ntwo\n\nthree\n");
+  const check = (input: string, ...more: string[]) => {
+    const main = join(root, "dist/cli/main.js");
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [main, "config", "check", "unsaved.yaml", "--stdin", "--json", ...more],
+      { cwd: folder, encoding: "utf8", input },
+    );
+    const { problems, warnings } = JSON.parse(stdout);
+    const places = (list: { path: string; line: number; column: number; message: string }[] = []) =>
+      list.map(({ path, line, column, message }) => `${path} ${line}:${column} ${message}`);
+    return { status, problems: places(problems), warnings: places(warnings) };
+  };
+  const good =
+    "corpus:\n  train: law.txt\n  textSeparator: blank-line\ndomains:\n  law: { train: law.txt }\nmethods: [slm]\n";
+  const fine = check(good, "--inputs");
+  assert.equal(fine.status, 0);
+  assert.deepEqual(fine.problems, []);
+  assert.ok(fine.warnings.some((each) => /^domains\.law\.train 5:17 holds about 4 tokens/.test(each)));
+  assert.ok(fine.warnings.some((each) => /^pretraining\.budget .* reads the text about/.test(each)));
+
+  const wrong = check(
+    good
+      .replace("train: law.txt\n", "train:\n    - law.txt\n    - gone/*.txt\n")
+      .replace("blank-line", "whole-file"),
+    "--inputs",
+  );
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.problems[0], /^corpus\.train\[1\] 4:7 .*gone\/\*\.txt: the glob matches no file\./);
+  assert.match(wrong.problems[1], /^domains\.law\.train 7:17 has 1 document, and three are needed/);
+  /* without --inputs nothing is looked for */
+  assert.deepEqual(check(good.replaceAll("law.txt", "gone.txt")).problems, []);
+
+  const large = check(`${good}model: { preset: slm-126m }\n`, "--inputs", "--memory", "1GB");
+  assert.match(large.problems[0], /^model 7:8 slm needs 2\.\d+ GB for weights.*the GPU has 1\.00 GB\./);
+  assert.deepEqual(check(`${good}model: { preset: slm-126m }\n`, "--inputs", "--memory", "8GB").problems, []);
+});
+
+test("check of a single training names missing files and refuses --stdin without a name", () => {
+  writeFileSync(join(folder, "missing.yaml"), "data:\n  train: gone.txt\n  validation: { law: away/ }\n");
+  const { status, stderr } = slm("config", "check", "missing.yaml", "--inputs");
+  assert.equal(status, 1);
+  assert.match(stderr, /missing\.yaml:2:10: data\.train: .*gone\.txt: does not exist/);
+  assert.match(stderr, /missing\.yaml:3:22: data\.validation\.law: .*away/);
+  assert.match(slm("config", "check", "--stdin").stderr, /--stdin needs the name of the file/);
+});
