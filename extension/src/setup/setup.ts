@@ -36,9 +36,15 @@ export function registerSetup(
       } catch (error) {
         const settings = "Open settings";
         if ((await vscode.window.showErrorMessage((error as Error).message, settings)) === settings)
-          await vscode.commands.executeCommand("workbench.action.openSettings", "@ext:slm-forge.slm-forge");
+          await openSettings();
       }
     }),
   );
   void check();
+}
+
+/** Paths belong to the machine that the extension runs on: over SSH and the like its settings have a tab of their own. */
+async function openSettings(): Promise<void> {
+  const tab = vscode.env.remoteName === undefined ? "openSettings" : "openRemoteSettings";
+  await vscode.commands.executeCommand(`workbench.action.${tab}`, { query: "@ext:slm-forge.slm-forge" });
 }

@@ -1,0 +1,34 @@
+/** The mocha tests in the extension host, the way VS Code's own integration tests run. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { format } from "node:util";
+import { packageRoot } from "../../cli/version.js";
+import { Editor } from "./editor.js";
+import { Workspace } from "./workspace.js";
+
+const workspace = new Workspace();
+let editor: Editor | undefined;
+after(async () => {
+  await editor?.close();
+  workspace.remove();
+});
+
+test("the tests in the extension host pass", async () => {
+  editor = await Editor.start({ integration: true });
+  const page = await editor.newPage();
+  const ended = new Promise<number>((done) => void page.exposeFunction("codeAutomationExit", done));
+  await page.exposeFunction("codeAutomationLog", (_kind: string, parts: unknown[]) => {
+    /* the workbench's own remarks come here as well: styled, or of its loggers, which are not built (install.mjs) */
+    const text = format(...parts);
+    if (typeof parts[0] === "string" && !/^%c|spdlog/.test(text)) console.log(text);
+  });
+  const tests = join(packageRoot(), "dist", "vscode-tests");
+  const payload = JSON.stringify([
+    ["extensionDevelopmentPath", editor.remote(tests)],
+    ["extensionTestsPath", editor.remote(join(tests, "index.cjs"))],
+    ["skipWelcome", "true"],
+  ]);
+  await editor.goto(workspace.folder, { payload });
+  assert.equal(await ended, 0);
+});

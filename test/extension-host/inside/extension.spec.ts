@@ -1,0 +1,45 @@
+/** The installed extension as other extensions see it: activation, contributions, its `slm`. */
+import assert from "node:assert/strict";
+import * as vscode from "vscode";
+import type { SlmForge } from "../../../extension/src/extension.js";
+
+const extension = vscode.extensions.getExtension<SlmForge>("slm-forge.slm-forge");
+
+describe("the installed extension", () => {
+  it("activates in a trusted folder", async () => {
+    assert.ok(extension, "the VSIX is not installed");
+    await extension.activate();
+    assert.ok(extension.isActive);
+  });
+
+  it("has registered every command of its manifest", async () => {
+    const registered = new Set(await vscode.commands.getCommands(true));
+    const commands: { command: string }[] = extension!.packageJSON.contributes.commands;
+    assert.ok(commands.length > 0);
+    assert.deepEqual(
+      commands.map(({ command }) => command).filter((command) => !registered.has(command)),
+      [],
+    );
+  });
+
+  it("runs the workspace's slm with a real Node", async () => {
+    const { cli } = extension!.exports;
+    const { program, parameters, env } = await cli.command();
+    assert.match(program, /node$/);
+    assert.match(parameters[0], /node_modules[/\\]slm-forge/);
+    assert.deepEqual(
+      Object.keys(env ?? {}).filter((name) => name.startsWith("VSCODE_")),
+      [],
+    );
+    assert.equal((await cli.run(["--version"])).code, 0);
+  });
+
+  it("does not let a workspace say which programs are run", async () => {
+    const settings = vscode.workspace.getConfiguration("slmForge");
+    for (const name of ["nodePath", "cliPath"])
+      await assert.rejects(
+        Promise.resolve(settings.update(name, "/bin/false", vscode.ConfigurationTarget.Workspace)),
+        new RegExp(name),
+      );
+  });
+});
