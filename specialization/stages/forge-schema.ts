@@ -8,6 +8,7 @@ import { METHODS } from "../planner/work.js";
 import {
   dataKeys,
   deviceKeys,
+  IS_PATH,
   modelKeys,
   paths,
   SET_NAME,
@@ -83,7 +84,7 @@ const embeddings = z
       .default(1024)
       .describe("Longest unit in tokens; longer documents are cut."),
     sample: wholeNumber(2).default(65_536).describe("Units that LSI is fitted on."),
-    encoder: z.string().min(1).optional().describe("Folder of the sentence encoder (ONNX)."),
+    encoder: z.string().min(1).optional().meta(IS_PATH).describe("Folder of the sentence encoder (ONNX)."),
   })
   .prefault({})
   .describe("Vectors of the documents, for clustering.");
@@ -334,7 +335,7 @@ const output = z
       .string()
       .min(1)
       .optional()
-      .meta({ computedDefault: "the job's name, in the current folder" })
+      .meta({ ...IS_PATH, computedDefault: "the job's name, in the current folder" })
       .describe("Folder of stages, runs and the report."),
   })
   .prefault({})

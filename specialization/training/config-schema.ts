@@ -12,10 +12,14 @@ export const SET_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 export const wholeNumber = (minimum: number, maximum?: number) =>
   maximum === undefined ? z.int().min(minimum) : z.int().min(minimum).max(maximum);
 
+/** Tells editors to propose files. */
+export const IS_PATH = { format: "path" } as const;
+
 export const paths = () =>
   z
     .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
-    .transform((value) => (Array.isArray(value) ? value : [value]));
+    .transform((value) => (Array.isArray(value) ? value : [value]))
+    .meta(IS_PATH);
 
 const presetNames = Object.keys(PRESETS) as [PresetName, ...PresetName[]];
 
@@ -73,7 +77,12 @@ export const tokenizer = z
       .optional()
       .meta({ computedDefault: "that of the preset, at most 30000" })
       .describe("Size of the byte-level vocabulary that is trained on the corpus."),
-    file: z.string().min(1).optional().describe("A tokenizer.json to use as it is, instead of training one."),
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .meta(IS_PATH)
+      .describe("A tokenizer.json to use as it is, instead of training one."),
   })
   .prefault({})
   .describe("Where tokens come from. With model.from and neither key, the checkpoint's tokenizer is used.");
@@ -130,6 +139,7 @@ const model = z
       .string()
       .min(1)
       .optional()
+      .meta(IS_PATH)
       .describe("Checkpoint or Hugging Face folder whose weights are trained further; it fixes every size."),
     expert: wholeNumber(0)
       .optional()
@@ -286,7 +296,7 @@ const output = z
       .string()
       .min(1)
       .optional()
-      .meta({ computedDefault: "runs, in the current folder" })
+      .meta({ ...IS_PATH, computedDefault: "runs, in the current folder" })
       .describe("Folder that holds the folders of runs."),
     tensorboard: z.boolean().default(false).describe("Write TensorBoard event files beside metrics.jsonl."),
   })
