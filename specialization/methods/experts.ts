@@ -28,14 +28,23 @@ export async function lowestLoss(
   experts: readonly (Model | undefined)[],
   { train }: DomainSet,
 ): Promise<{ expert: number; cost: Cost }> {
-  let best = { expert: -1, loss: Number.POSITIVE_INFINITY };
-  let flops = 0;
-  const begun = performance.now();
-  for (const [expert, model] of experts.entries()) {
-    if (model === undefined) continue;
-    const { loss, tokens } = await workshop.loss(model, train);
-    flops += tokens * forwardFlopsPerToken(model.architecture);
-    if (loss < best.loss) best = { expert, loss };
-  }
-  return { expert: best.expert, cost: { flops, seconds: (performance.now() - begun) / 1000 } };
+  const { stages, config } = workshop.job;
+  const inputs = {
+    experts: experts.map((model) => model?.identity ?? null),
+    set: train.manifest.identity,
+    tokens: config.evaluation.tokens,
+  };
+  /* kept with the time it took, which another time it would not take */
+  return stages.valueOf("expert-choice", inputs, async () => {
+    let best = { expert: -1, loss: Number.POSITIVE_INFINITY };
+    let flops = 0;
+    const begun = performance.now();
+    for (const [expert, model] of experts.entries()) {
+      if (model === undefined) continue;
+      const { loss, tokens } = await workshop.loss(model, train);
+      flops += tokens * forwardFlopsPerToken(model.architecture);
+      if (loss < best.loss) best = { expert, loss };
+    }
+    return { expert: best.expert, cost: { flops, seconds: (performance.now() - begun) / 1000 } };
+  });
 }

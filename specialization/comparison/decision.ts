@@ -1,0 +1,61 @@
+/** The plan of a job, made before anything is trained: what each method will cost, and which one to take. */
+import type { Workshop } from "../methods/index.js";
+import {
+  type DomainFinding,
+  fineTuningTokens,
+  type Method,
+  makePlan,
+  networksOf,
+  type Plan,
+  PlanError,
+} from "../planner/index.js";
+import type { DomainSet } from "../stages/domain-set.js";
+
+/** null where the budget does not say what will be computed: minutes alone. */
+export function decide(
+  workshop: Workshop,
+  sets: readonly DomainSet[],
+  domainFindings: readonly DomainFinding[],
+): Plan | null {
+  const { config } = workshop.job;
+  const { projection, mixture, lowRank, pretraining, fineTuning, domains } = config;
+  const { small, large } = workshop;
+  const { experts, capacity, vector } = projection;
+  const tokens = (method: Method, architecture = small) =>
+    workshop.pretrainingTokens(pretraining.lengths[method] ?? 1, architecture);
+  const domainTokens = sets.reduce((sum, { train }) => sum + train.tokenCount, 0) / sets.length;
+  /* the recipe's own limit is lower than the paper's passes where the set is large */
+  const most = fineTuning.steps * fineTuning.batch * small.context;
+  const tuning = Object.entries(fineTuningTokens(domainTokens)).map(([key, count]) => [
+    key,
+    Math.min(count, most),
+  ]);
+  try {
+    return makePlan({
+      networks: networksOf({
+        ...{ small, large, projection: { experts, capacity, vector } },
+        tokensPerStep: pretraining.batch * small.context,
+        adapterRank: lowRank.rank,
+      }),
+      figures: {
+        pretraining: {
+          slm: tokens("slm"),
+          "slm-is": tokens("slm-is"),
+          "slm-pn": tokens("slm-pn"),
+          "slm-mix": tokens("slm-mix"),
+          llm: tokens("llm", large),
+        },
+        fineTuning: Object.fromEntries(tuning) as unknown as ReturnType<typeof fineTuningTokens>,
+        expertChoice: { domainTokens, projected: experts, mixture: mixture.experts },
+      },
+      domains: Object.keys(domains).length,
+      domainTokens,
+      mixtureExperts: mixture.experts,
+      genericTokens: workshop.text.generic.train.tokenCount,
+      domainFindings,
+    });
+  } catch (error) {
+    if (error instanceof PlanError) return null;
+    throw error;
+  }
+}

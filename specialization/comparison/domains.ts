@@ -1,0 +1,111 @@
+/** What a report says of the generic text and of each domain: sizes, leakage, histograms and how far to trust them. */
+import { basename } from "node:path";
+import { smoothingRule, type Workshop } from "../methods/index.js";
+import { type DomainFinding, PlanError } from "../planner/index.js";
+import { diagnoseDomain, effectiveClusters, entropy, normalize } from "../sampling/index.js";
+import type { DomainSet } from "../stages/domain-set.js";
+import type { Grouping } from "../stages/grouping.js";
+import type { DomainHistogram, DomainSummary, GenericSummary } from "../stages/report-types.js";
+import type { TokenShards } from "../tokenizer/index.js";
+
+export function genericSummary(workshop: Workshop, { sizes, clusters }: Grouping): GenericSummary {
+  const { train } = workshop.text.generic;
+  const histogram = normalize(sizes.documents, "generic histogram");
+  return {
+    ...extent(train),
+    clusters: clusters.count,
+    histogram: [...histogram],
+    entropy: entropy(histogram),
+    effectiveClusters: effectiveClusters(histogram),
+  };
+}
+
+/** A domain with the histograms of all its sets. */
+export async function domainSummary(
+  workshop: Workshop,
+  grouping: Grouping,
+  sets: readonly DomainSet[],
+): Promise<DomainSummary> {
+  const [{ domain }] = sets;
+  const { name, train, stopping, test } = domain;
+  const leakage = workshop.text.leakage?.domains[name];
+  const histograms: DomainHistogram[] = [];
+  for (const set of sets) histograms.push(await histogramOf(workshop, grouping, set));
+  return {
+    name,
+    train: extent(train),
+    stopping: extent(stopping),
+    test: extent(test),
+    leaked: leakage ? { exact: leakage.exact, near: leakage.near, excluded: true } : null,
+    histograms,
+  };
+}
+
+/** What the planner's advice needs to know of a domain. */
+export function findingOf(
+  { name, histograms: [first] }: DomainSummary,
+  generic: GenericSummary,
+): DomainFinding {
+  return {
+    name,
+    effectiveClusters: first.effectiveClusters,
+    genericEffectiveClusters: generic.effectiveClusters,
+    expectedError: first.expectedError,
+    ...(first.repetitions && { meanRepetitions: first.repetitions.mean }),
+  };
+}
+
+/** Folder of the clusters that histograms are over, from the job's. */
+export function clustersPath({ folder }: Grouping): string {
+  return `stages/${basename(folder)}`;
+}
+
+async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSet): Promise<DomainHistogram> {
+  const { name } = set.domain;
+  const { counts, assignments } = await workshop.assign(grouping, set.train);
+  const { sampling } = workshop.job.config;
+  const budgetTokens = knownBudget(workshop);
+  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, {
+    smoothing: smoothingRule(sampling.smoothing),
+    seed: set.seed,
+    ...(budgetTokens !== undefined && {
+      budget: {
+        budgetTokens,
+        ...(sampling.maxRepetitions !== null && { maxRepetitions: sampling.maxRepetitions }),
+      },
+    }),
+  });
+  const { repetitions } = diagnosis;
+  return {
+    ...{ size: set.size, seed: set.seed },
+    documents: set.train.documentCount,
+    tokens: set.train.tokenCount,
+    units: assignments.length,
+    histogram: [...normalize(counts, `histogram of ${name}`)],
+    entropy: diagnosis.entropy,
+    effectiveClusters: diagnosis.effectiveClusters,
+    topCluster: diagnosis.top.cluster,
+    topShare: diagnosis.top.share,
+    divergence: diagnosis.divergence,
+    uncovered: diagnosis.uncovered,
+    expectedError: diagnosis.expectedError,
+    trust: diagnosis.trust.text,
+    repetitions: repetitions ? { mean: repetitions.chosen.mean, max: repetitions.chosen.max } : null,
+  };
+}
+
+/** Tokens of the resampled pretraining; undefined where the budget does not say, or nothing is resampled by clusters. */
+function knownBudget(workshop: Workshop): number | undefined {
+  const { methods, sampling, pretraining } = workshop.job.config;
+  if (!methods.includes("slm-is") || sampling.weights === "ngrams") return undefined;
+  try {
+    return workshop.pretrainingTokens(pretraining.lengths["slm-is"] ?? 1, workshop.small);
+  } catch (error) {
+    if (error instanceof PlanError) return undefined;
+    throw error;
+  }
+}
+
+function extent({ documentCount, tokenCount }: TokenShards): { documents: number; tokens: number } {
+  return { documents: documentCount, tokens: tokenCount };
+}
