@@ -14,6 +14,7 @@ import { registerGenerate } from "./commands/generate.js";
 import { registerKernels } from "./commands/kernels.js";
 import { registerPlan } from "./commands/plan.js";
 import { registerProject } from "./commands/project.js";
+import { registerRun } from "./commands/run.js";
 import { registerRuns } from "./commands/runs.js";
 import { registerTrain } from "./commands/train.js";
 import { describeError, ExitCode } from "./exit.js";
@@ -34,6 +35,7 @@ export function createProgram(): Command {
   registerClusters(program);
   registerPlan(program);
   registerConfig(program);
+  registerRun(program);
   registerTrain(program, registerRuns(program));
   registerEval(program);
   registerGenerate(program);

@@ -23,6 +23,7 @@ import type { TrainingListener, TrainingResult } from "../specialization/trainin
 import { keptCeiling } from "./ceiling.js";
 import { ExitCode } from "./exit.js";
 import { formatDuration, ProgressLine } from "./progress.js";
+import { handleSignals } from "./signals.js";
 import { formatCount } from "./table.js";
 
 /** Folder of tokenizers and token shards, shared by the runs of a folder. */
@@ -401,21 +402,4 @@ function budgetSteps(
     flops && Math.ceil(flops / flopsPerStep),
   ].filter((n) => n !== undefined);
   return limits.length > 0 ? Math.min(...limits) : undefined;
-}
-
-/** The first SIGINT or SIGTERM saves and ends; a second one ends at once. Returns how to undo that. */
-function handleSignals(stop: () => void, line: ProgressLine): () => void {
-  let asked = false;
-  const handler = (signal: NodeJS.Signals) => {
-    if (asked) process.exit(signal === "SIGINT" ? 130 : 143);
-    asked = true;
-    line.print("saving a checkpoint, then stopping; press Ctrl-C again to end at once");
-    stop();
-  };
-  process.on("SIGINT", handler);
-  process.on("SIGTERM", handler);
-  return () => {
-    process.off("SIGINT", handler);
-    process.off("SIGTERM", handler);
-  };
 }

@@ -1,4 +1,5 @@
 /** The page's end of the conversation: VS Code's messages where there is VS Code, else a WebSocket of `slm board`. */
+import type { JobReport } from "../shared/clusters.js";
 import type { RequestKind, RequestKinds, ToHost, ToPage } from "../shared/protocol.js";
 
 interface VsCodeApi {
@@ -35,7 +36,20 @@ export function connect(listener: {
       setState: (state) => api.setState(state),
     };
   }
-  return connectToBoard(listener);
+  const report = document.getElementById("report");
+  return report === null ? connectToBoard(listener) : connectToReport(listener, report);
+}
+
+/** Inside report.html there is no host: the report is in the document, and nothing else can be asked for. */
+function connectToReport(listener: Parameters<typeof connect>[0], { textContent }: HTMLElement): Transport {
+  const report = JSON.parse(textContent ?? "") as JobReport["report"];
+  const abilities = { control: false, openSource: false, writeConfig: false, saveFile: false };
+  queueMicrotask(() => {
+    listener.onConnection("connected");
+    listener.onMessage({ type: "hello", abilities, folders: [] });
+    listener.onMessage({ type: "reports", reports: [{ id: report.name, report }] });
+  });
+  return { send: () => undefined, getState: () => null, setState: () => undefined };
 }
 
 const RETRY_MS = 1000;

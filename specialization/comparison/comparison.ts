@@ -5,6 +5,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { exportHuggingFace } from "../export/hugging-face.js";
 import { METHOD_FUNCTIONS, type Specialised, Workshop } from "../methods/index.js";
 import { type DomainSet, drawDomainSet } from "../stages/domain-set.js";
 import type { Job } from "../stages/job.js";
@@ -16,25 +17,45 @@ import {
 } from "../stages/report-types.js";
 import { prepareText } from "../stages/text.js";
 import type { TokenShards } from "../tokenizer/index.js";
-import { writeFileAtomically } from "../training/atomic-file.js";
+import { makeFolders, writeFileAtomically } from "../training/atomic-file.js";
 import type { SetLoss } from "../training/evaluate.js";
+import { takeRunLock } from "../training/run-lock.js";
 import { decide } from "./decision.js";
 import { clustersPath, domainSummary, findingOf, genericSummary } from "./domains.js";
 import { type Entry, entriesOf } from "./entries.js";
 import { costCurves, macroResults } from "./means.js";
 
 export const REPORT_FILE = "report.json";
+/** Folder of the specialised models, each named by its entry and domain. */
+export const MODELS = "models";
 
 export interface ComparisonOptions {
   /** The command that asks for it. */
   readonly command: string;
   readonly machine: MachineSummary;
+  /** Save every specialised model as a Hugging Face folder in models/. */
+  readonly saveModels: boolean;
   /** The report has been written again. */
   readonly onReport?: (report: ComparisonReport) => void;
 }
 
-/** Runs a job to its end and returns the report. @throws JobStopped when its signal is aborted */
+/**
+ * Runs a job to its end and returns the report.
+ * @throws JobStopped when its signal is aborted; RunError when another process works on the job
+ */
 export async function compareMethods(job: Job, options: ComparisonOptions): Promise<ComparisonReport> {
+  const unlock = takeRunLock(job.config.output.folder, {
+    what: "is working on this job",
+    stop: "stop it with Ctrl-C or a SIGTERM",
+  });
+  try {
+    return await compareAlone(job, options);
+  } finally {
+    unlock();
+  }
+}
+
+async function compareAlone(job: Job, options: ComparisonOptions): Promise<ComparisonReport> {
   const text = await prepareText(job);
   const sets: DomainSet[] = [];
   let workshop: Workshop | undefined;
@@ -80,6 +101,7 @@ class Comparison {
               const target = { set, seed, length, settings: entry.settings };
               const made = await METHOD_FUNCTIONS[entry.method](workshop, target);
               this.#results.push(await this.#resultOf(entry, set, length, made));
+              if (this.options.saveModels) await this.#save(entry, set, made);
               report = this.#write(report);
             }
     return report;
@@ -122,6 +144,19 @@ class Comparison {
       ...{ results: [], macro: [], curves: [] },
       paths: { runs: "runs", clusters: clustersPath(grouping), tokenizer: "tokenizer.json" },
     });
+  }
+
+  /** A model as other runtimes read it; one that is there already is left. */
+  async #save({ name }: Entry, { domain }: DomainSet, { after }: Specialised): Promise<void> {
+    const { folder } = this.workshop.job.config.output;
+    const tokenizerPath = join(folder, "tokenizer.json");
+    const to = join(folder, MODELS, `${name}-${domain.name}`);
+    const made = JSON.stringify(after.identity);
+    const note = join(to, "slm-forge.json");
+    if (existsSync(note) && readFileSync(note, "utf8") === made) return;
+    makeFolders(join(folder, MODELS));
+    await after.open((weights) => exportHuggingFace(to, { ...weights, tokenizerPath, force: true }));
+    writeFileAtomically(note, made);
   }
 
   get #path(): string {

@@ -18,7 +18,7 @@ export function decide(
   domainFindings: readonly DomainFinding[],
 ): Plan | null {
   const { config } = workshop.job;
-  const { projection, mixture, lowRank, pretraining, fineTuning, domains } = config;
+  const { projection, mixture, lowRank, pretraining, fineTuning, evaluation, domains } = config;
   const { small, large } = workshop;
   const { experts, capacity, vector } = projection;
   const tokens = (method: Method, architecture = small) =>
@@ -46,7 +46,11 @@ export function decide(
           llm: tokens("llm", large),
         },
         fineTuning: Object.fromEntries(tuning) as unknown as ReturnType<typeof fineTuningTokens>,
-        expertChoice: { domainTokens, projected: experts, mixture: mixture.experts },
+        expertChoice: {
+          domainTokens: Math.min(domainTokens, evaluation.tokens),
+          projected: projection.choice === "loss" ? experts : 0,
+          mixture: mixture.choice === "loss" ? mixture.experts : 0,
+        },
       },
       domains: Object.keys(domains).length,
       domainTokens,

@@ -1,5 +1,5 @@
 /** One training of a job as a run folder: begun, gone on with, or found finished. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { ParameterStore } from "../../engine/index.js";
 import { targetOf, tune } from "../../engine/kernels/index.js";
@@ -99,6 +99,8 @@ async function train(job: Job, order: RunOrder, name: string, isBegun: boolean):
   /* compiling names the shapes whose tiles have not been compared yet */
   await trainingMemory(gpu, order.config, model);
   if (await tune(gpu, targetOf(gpu))) job.say("measured which tiles are fastest here; the choice is kept");
+  /* a process that was killed while it made the folder */
+  if (!isBegun) rmSync(join(job.runs, name), { recursive: true, force: true });
   const run = isBegun ? RunFolder.open(job.runs, name) : RunFolder.create({ ...order.config, name });
   let result: TrainingResult;
   let trainer: Trainer | undefined;

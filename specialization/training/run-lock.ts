@@ -14,12 +14,15 @@ const PREFIX = "lock-";
 /** Tries when two processes claim a run at the same moment and both step back. */
 const ATTEMPTS = 4;
 
+/** How the message names what the other process does, and how to end it. */
+const TRAINING = { what: "is training this run", stop: "stop it with slm runs stop" };
+
 /**
- * Claims the run in `folder` for this process; returns the function that gives it back.
+ * Claims the run, or the job, in `folder` for this process; returns the function that gives it back.
  *
- * @throws RunError when another process trains there, naming it
+ * @throws RunError when another process works there, naming it
  */
-export function takeRunLock(folder: string): () => void {
+export function takeRunLock(folder: string, { what, stop } = TRAINING): () => void {
   for (let attempt = 1; ; attempt++) {
     const name = `${PREFIX}${process.pid}-${randomBytes(4).toString("hex")}`;
     const path = join(folder, name);
@@ -41,10 +44,10 @@ export function takeRunLock(folder: string): () => void {
     const { owner, file } = other;
     throw new RunError(
       folder,
-      `process ${owner.pid} on ${owner.host} is training this run`,
+      `process ${owner.pid} on ${owner.host} ${what}`,
       isRunning(owner) === undefined
         ? `Wait for it or stop it; if that machine no longer runs it, delete ${join(folder, file)}`
-        : "Wait for it, or stop it with slm runs stop",
+        : `Wait for it, or ${stop}`,
     );
   }
 }

@@ -98,12 +98,17 @@ export class Running {
     });
   }
 
-  /** Sends a signal as soon as something is so. @throws when the process ends before */
-  async killWhen(signal: NodeJS.Signals, isSo: () => boolean): Promise<void> {
+  /** Waits until something is so. @throws when the process ends before */
+  async until(isSo: () => boolean): Promise<void> {
     while (!isSo()) {
-      if (this.#over) throw new Error(`${this.title} ended before it was to get ${signal}:\n${this.stderr}`);
+      if (this.#over) throw new Error(`${this.title} ended too early:\n${this.stderr}`);
       await sleep(1);
     }
+  }
+
+  /** Sends a signal as soon as something is so. @throws when the process ends before */
+  async killWhen(signal: NodeJS.Signals, isSo: () => boolean): Promise<void> {
+    await this.until(isSo);
     this.child.kill(signal);
   }
 }

@@ -1,0 +1,67 @@
+/** `slm run` and `slm compare`: the whole job of a forge.yaml, from text to specialised models and a report. */
+import type { Command } from "commander";
+import { type ForgeConfig, loadForge } from "../../specialization/stages/forge-config.js";
+import { formatProblem } from "../../specialization/training/config.js";
+import { describeComparison } from "../comparison-table.js";
+import { type JobOutcome, runJob } from "../job-session.js";
+
+interface RunOptions {
+  readonly set: readonly string[];
+  readonly json?: boolean;
+}
+
+const STOPPING = `
+SIGINT (Ctrl-C), SIGTERM and slm runs stop save what is under way and end with exit code 0; the same command goes on
+where it was, and repeats nothing that is finished. slm config reference forge prints every key of the file.`;
+
+export function registerRun(program: Command): void {
+  const command = (name: string, description: string) =>
+    program
+      .command(name)
+      .description(description)
+      .argument("[forge.yaml]", "configuration of the job", "forge.yaml")
+      .option(
+        "--set <key=value>",
+        "override a key of the configuration; may be repeated",
+        (value: string, all: readonly string[]) => [...all, value],
+        [],
+      )
+      .option("--json", "print the report as JSON on standard output; progress goes to standard error")
+      .addHelpText("after", STOPPING);
+  command(
+    "run",
+    "from text to specialised models: every method of the job for every domain, then a report",
+  ).action((path: string, options: RunOptions) => run("run", path, options, withoutComparison));
+  command("compare", "the same with all set sizes, seeds, lengths and variants under `compare`").action(
+    (path: string, options: RunOptions) => run("compare", path, options, (config) => config),
+  );
+}
+
+/** One model for each method and domain. */
+function withoutComparison(config: ForgeConfig): ForgeConfig {
+  const compare = { sizes: [], seeds: [config.seed], lengths: [1], variants: {} };
+  return { ...config, compare };
+}
+
+async function run(
+  name: string,
+  path: string,
+  { set, json }: RunOptions,
+  adjust: (config: ForgeConfig) => ForgeConfig,
+): Promise<void> {
+  const { config, warnings } = loadForge(path, set);
+  for (const warning of warnings) process.stderr.write(`${formatProblem(warning)}\n`);
+  const command = ["slm", name, path, ...set.flatMap((each) => ["--set", each])].map(quoted).join(" ");
+  const outcome = await runJob(adjust(config), { command, saveModels: name === "run" });
+  if (outcome === null) return;
+  if (json) console.log(JSON.stringify(outcome.report, null, 2));
+  else console.log(`\n${summaryOf(outcome)}`);
+}
+
+function summaryOf({ report, files }: JobOutcome): string {
+  return [describeComparison(report), "", ...files].join("\n");
+}
+
+function quoted(word: string): string {
+  return /^[\w./=:@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

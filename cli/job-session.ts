@@ -1,0 +1,118 @@
+/** A whole job at the terminal: its progress on one line, Ctrl-C, the report and its page, and the table at the end. */
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { type Gpu, openGpu } from "../engine/index.js";
+import { compareMethods, MODELS, REPORT_FILE } from "../specialization/comparison/comparison.js";
+import { JobStopped } from "../specialization/methods/index.js";
+import { formatQuantity } from "../specialization/planner/index.js";
+import type { ForgeConfig } from "../specialization/stages/forge-config.js";
+import { Job } from "../specialization/stages/job.js";
+import type { ComparisonReport, MachineSummary } from "../specialization/stages/report-types.js";
+import { writeFileAtomically } from "../specialization/training/atomic-file.js";
+import { storageType } from "../specialization/training/training-graph.js";
+import { formatDuration, ProgressLine } from "./progress.js";
+import { reportPage } from "./report-page.js";
+import { handleSignals } from "./signals.js";
+import { formatCount } from "./table.js";
+
+/** The page is written at most so often while models come in quick succession. */
+const PAGE_INTERVAL_MS = 10_000;
+
+export interface JobOutcome {
+  readonly report: ComparisonReport;
+  /** Paths of report.json, report.html and, where they were saved, of the folder of models. */
+  readonly files: readonly string[];
+}
+
+export interface JobOptions {
+  /** What goes on with the job when it was stopped. */
+  readonly command: string;
+  /** Save every specialised model as a Hugging Face folder. */
+  readonly saveModels: boolean;
+  /** A device that is open already, and that the caller closes. */
+  readonly gpu?: Gpu;
+}
+
+/** Runs a job to its end; null where it was stopped, with everything so far kept. */
+export async function runJob(
+  config: ForgeConfig,
+  { command, saveModels, gpu: given }: JobOptions,
+): Promise<JobOutcome | null> {
+  const gpu = given ?? (await openGpu({ adapter: config.device.adapter }));
+  const line = new ProgressLine();
+  const stop = new AbortController();
+  const restore = handleSignals(() => stop.abort(), line);
+  const page = join(config.output.folder, "report.html");
+  let written = 0;
+  let stage = "";
+  let report: ComparisonReport | undefined;
+  const job = new Job(
+    gpu,
+    config,
+    {
+      onStage(name, detail) {
+        const text = detail === undefined ? name : `${name}: ${detail}`;
+        /* what lies inside an entry of the table is part of its line */
+        if (detail !== undefined && config.methods.some((method) => method === name)) stage = text;
+        line.show(text);
+      },
+      onStep(run, p) {
+        line.show(
+          `${stage}  ${run}  step ${p.step}  loss ${p.loss.toFixed(3)}  ${formatCount(p.tokensPerSecond)}tokens/s  ` +
+            `${(100 * p.progress).toFixed(0)} %, ${formatDuration(p.secondsLeft)} left`,
+        );
+      },
+      onMessage: (message) => line.print(message),
+    },
+    stop.signal,
+  );
+  try {
+    const made = await compareMethods(job, {
+      command,
+      saveModels,
+      machine: machineOf(gpu, config),
+      onReport(now) {
+        if (report !== undefined) sayNews(line, report, now);
+        report = now;
+        if (performance.now() - written < PAGE_INTERVAL_MS) return;
+        writeFileAtomically(page, reportPage(now));
+        written = performance.now();
+      },
+    });
+    writeFileAtomically(page, reportPage(made));
+    const files = [join(config.output.folder, REPORT_FILE), page];
+    if (saveModels) files.push(join(config.output.folder, MODELS));
+    return { report: made, files };
+  } catch (error) {
+    if (!(error instanceof JobStopped) && !stop.signal.aborted) throw error;
+    if (report !== undefined) writeFileAtomically(page, reportPage(report));
+    line.print(`stopped; ${command} goes on`);
+    return null;
+  } finally {
+    line.end();
+    restore();
+    if (given === undefined) gpu.dispose();
+  }
+}
+
+function sayNews(line: ProgressLine, before: ComparisonReport, now: ComparisonReport): void {
+  for (const { entry, domain, size, seed, perplexity } of now.results.slice(before.results.length)) {
+    const set = size === null ? domain : `${domain}, ${formatQuantity(size, "tokens")}`;
+    const start = perplexity.before === null ? "" : `${perplexity.before.toFixed(2)} → `;
+    const { done, planned } = now.progress;
+    line.print(
+      `${done}/${planned}  ${entry}  ${set}, seed ${seed}: perplexity ${start}${perplexity.after.toFixed(2)}`,
+    );
+  }
+}
+
+function machineOf(gpu: Gpu, config: ForgeConfig): MachineSummary {
+  const { name, kind, driver } = gpu.adapter;
+  return {
+    adapter: name,
+    kind: kind === "gpu" ? "gpu" : "software",
+    driver,
+    precision: storageType(gpu, { name: config.name, training: config.device }),
+    host: hostname(),
+  };
+}
