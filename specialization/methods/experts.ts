@@ -13,7 +13,7 @@ export async function expertCounts(
   grouping: Grouping,
   { domain, train }: DomainSet,
 ): Promise<Float64Array> {
-  const { counts } = await workshop.assign(grouping, train);
+  const { counts } = await workshop.assign(grouping, train, domain.name);
   return coveredCounts(counts, grouping.sizes.documents, domain.name).covered;
 }
 

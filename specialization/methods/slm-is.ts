@@ -67,7 +67,7 @@ interface Drawn {
 async function drawByClusters(workshop: Workshop, target: Target, length: number): Promise<Drawn> {
   const { set, settings } = target;
   const grouping = await workshop.grouping(settings.clusters);
-  const { counts } = await workshop.assign(grouping, set.train);
+  const { counts } = await workshop.assign(grouping, set.train, set.domain.name);
   const { assignments, sizes } = grouping;
   const { name } = set.domain;
   if (settings.weights === "top-cluster") {

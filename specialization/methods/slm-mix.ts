@@ -6,7 +6,7 @@ import { add, FREE, type MethodFunction, specialised } from "./method.js";
 import type { Trained, Workshop } from "./workshop.js";
 
 export const slmMix: MethodFunction = async (workshop, { set, seed, length, settings }) => {
-  const grouping = await workshop.grouping(settings.experts);
+  const grouping = await workshop.grouping(settings.experts, "mixture.experts");
   const share = (length * settings.length) / settings.experts;
   const experts: (Trained | undefined)[] = [];
   for (let cluster = 0; cluster < settings.experts; cluster++) {

@@ -16,7 +16,7 @@ import type { Trained, Workshop } from "./workshop.js";
 
 export const slmPn: MethodFunction = async (workshop, target) => {
   const { set, seed, length, settings } = target;
-  const grouping = await workshop.grouping(settings.experts);
+  const grouping = await workshop.grouping(settings.experts, "projection.experts");
   const network = await pretrainNetwork(workshop, grouping, settings, seed, length * settings.length);
   const chosen = await chooseExpert(workshop, grouping, network.model, target);
   const tuned = await workshop.fineTune({
@@ -80,10 +80,11 @@ async function chooseExpert(
   network: Model,
   { set, seed, settings }: Target,
 ): Promise<Chosen> {
-  const counts = await expertCounts(workshop, grouping, set);
+  /* the lowest loss needs no histogram, and so finds an expert for a domain whose clusters have no generic text */
+  const counts = () => expertCounts(workshop, grouping, set);
   switch (settings.choice) {
     case "frequency": {
-      const expert = mostFrequent(counts);
+      const expert = mostFrequent(await counts());
       return { model: expertOf(network, { index: expert }), expert, cost: FREE };
     }
     case "loss": {
@@ -95,9 +96,9 @@ async function chooseExpert(
       return { model: expertOf(network, { index: expert }), expert, cost };
     }
     case "soft":
-      return { model: expertOf(network, { shares: [...counts] }), expert: null, cost: FREE };
+      return { model: expertOf(network, { shares: [...(await counts())] }), expert: null, cost: FREE };
     case "fitted": {
-      const start = withOneVector(network, [...counts]);
+      const start = withOneVector(network, [...(await counts())]);
       const { architecture } = start;
       const label = `slm-pn-${set.domain.name}-vector`;
       const fitted = await workshop.fineTune({ label, architecture, set, seed, start, vectorsOnly: true });

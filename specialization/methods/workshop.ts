@@ -17,6 +17,7 @@ import {
   excludedUnits,
   type Grouping,
   groupGeneric,
+  strangeness,
   withoutUnits,
 } from "../stages/grouping.js";
 import type { Job } from "../stages/job.js";
@@ -83,6 +84,8 @@ export class Workshop {
   readonly #losses: LossBench;
   readonly #groupings = new Map<number | undefined, Promise<Grouping>>();
   readonly #domainUnits = new Map<string, Promise<DomainUnits>>();
+  /** Domains that are unlike the generic text, and were said to be. */
+  readonly #strange = new Set<string>();
   /** Windows of the generic text. */
   readonly units: Units;
 
@@ -130,21 +133,29 @@ export class Workshop {
     return { ...sizes, normEpsilon: 1e-5, vocabulary: this.text.tokenizer.vocabularySize };
   }
 
-  /** The generic text over k clusters, or over those of the job. */
-  grouping(k?: number): Promise<Grouping> {
+  /** The generic text over k clusters, which `key` asks for, or over those of the job. */
+  grouping(k?: number, key?: string): Promise<Grouping> {
     const { clusters } = this.job.config;
     const own = k === undefined || (clusters.tree === undefined && clusters.k === k);
     return kept(this.#groupings, own ? undefined : k, async () =>
       own
         ? ownGrouping(this.job, this.text)
-        : withoutUnits(await groupGeneric(this.job, this.text, { k: k as number }), this.excluded),
+        : withoutUnits(await groupGeneric(this.job, this.text, { k: k as number }, { key }), this.excluded),
     );
   }
 
-  /** Where a set's windows fall. */
-  assign(grouping: Grouping, shards: TokenShards): Promise<DomainUnits> {
+  /** Where a set's windows fall; says so once where the clusters mean little to the set of that name. */
+  assign(grouping: Grouping, shards: TokenShards, name?: string): Promise<DomainUnits> {
     const key = `${grouping.folder} ${shards.manifest.identity}`;
-    return kept(this.#domainUnits, key, () => assignSet(this.job, this.text, grouping, shards));
+    return kept(this.#domainUnits, key, async () => {
+      const assigned = await assignSet(this.job, this.text, grouping, shards);
+      const strange = name && strangeness(assigned, grouping);
+      if (strange && !this.#strange.has(name)) {
+        this.#strange.add(name);
+        this.job.say(`${name}: ${strange}`);
+      }
+      return assigned;
+    });
   }
 
   /** Cluster of every document of a set: that of its first window. */

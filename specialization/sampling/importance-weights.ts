@@ -98,7 +98,8 @@ export function coveredCounts(
   if (totalOf(covered) === 0) {
     throw new SamplingError(
       `every document of ${name} lies in a cluster without generic documents`,
-      "Use fewer clusters or a generic set that resembles the domain; resampling cannot reach this domain",
+      "Use fewer clusters or a generic set that resembles the domain; resampling cannot reach this domain. Generic " +
+        "documents that repeat the domain's own do not count while corpus.excludeLeaked is true",
     );
   }
   let uncovered = 0;

@@ -28,6 +28,8 @@ export interface Grouping {
   readonly sizes: ClusterSizes;
   /** Folder of the clusters. */
   readonly folder: string;
+  /** Mean share of a window's text that its vector holds: see DomainUnits. */
+  readonly captured: number;
 }
 
 /** Windows of a set over the clusters of a grouping. */
@@ -37,6 +39,8 @@ export interface DomainUnits {
   readonly counts: Float64Array;
   /** Document that each window was cut from. */
   readonly documents: Uint32Array;
+  /** Mean share of a window's length that is left of it in the space of the vectors (LSI); 1 for other encoders. */
+  readonly captured: number;
 }
 
 /** Windows that may be trained on, before any clustering: all but leaked ones. */
@@ -56,13 +60,14 @@ export function excludedUnits(units: Units, { leakage }: JobText): Uint8Array {
  * Clusters the generic text; made once for each method.
  *
  * @param filtered whether clusters.include and clusters.exclude are about these clusters
+ * @param key of the configuration that asks for so many clusters
  * @throws ClustersError when there are more clusters than windows, or nothing is left to train on
  */
 export async function groupGeneric(
   job: Job,
   text: JobText,
   method: ClusteringMethod,
-  { filtered = false }: { filtered?: boolean } = {},
+  { filtered = false, key }: { filtered?: boolean; key?: string } = {},
 ): Promise<Grouping> {
   const { config, stages, gpu } = job;
   const { kind, window, dimensions, sample, encoder: encoderFolder } = config.embeddings;
@@ -70,7 +75,7 @@ export async function groupGeneric(
   const count = "k" in method ? method.k : method.branching ** method.depth;
   if (count > units.count) {
     throw new ClustersError({
-      at: "k" in method ? "clusters.k" : "clusters.tree",
+      at: key ?? ("k" in method ? "clusters.k" : "clusters.tree"),
       value: count,
       problem: `more clusters than the ${units.count} windows of the generic text`,
       remedy: `Ask for at most ${Math.max(1, Math.floor(units.count / 4))}, so that a cluster holds a few of them.`,
@@ -104,7 +109,8 @@ export async function groupGeneric(
       onProgress: (what) => job.stage("clusters", what),
     });
     const assignments = trainable(job, text, units, clusters, filtered);
-    return { clusters, units, assignments, sizes: sizesOf(units, assignments, clusters.count), folder };
+    const sizes = sizesOf(units, assignments, clusters.count);
+    return { clusters, units, assignments, sizes, folder, captured: capturedBy(embeddings) };
   } finally {
     embeddings?.close();
     encoder?.dispose();
@@ -173,11 +179,41 @@ export async function assignSet(
   const units = new Units(tokens, generic.window);
   const isLsi = clusters.manifest.embeddings.kind === "lsi";
   const encoder = isLsi ? undefined : await encoderOf(job, tokenizer);
-  const { assignments } = await clusters.assignUnits(job.gpu, units, encoder);
+  const { assignments, captured } = await clusters.assignUnits(job.gpu, units, encoder);
   encoder?.dispose();
   const counts = new Float64Array(clusters.count);
   for (const cluster of assignments) counts[cluster] += 1;
-  return { assignments, counts, documents: Uint32Array.from(units.units(), ({ document }) => document) };
+  return {
+    assignments,
+    counts,
+    documents: Uint32Array.from(units.units(), ({ document }) => document),
+    captured: captured.reduce((sum, share) => sum + share, 0) / captured.length,
+  };
+}
+
+/** Below this share of what the vectors hold of the generic text they hold too little of a domain to place it. */
+const STRANGE = 0.5;
+
+/** Words for a set whose clusters say little about it; undefined for the others. */
+export function strangeness(set: DomainUnits, generic: Grouping): string | undefined {
+  if (set.captured >= STRANGE * generic.captured) return undefined;
+  const [own, usual] = [set.captured, generic.captured].map((share) => `${(100 * share).toFixed(0)} %`);
+  return (
+    `its vectors hold ${own} of its text, ${usual} of the generic text: it is unlike the generic text, and its clusters ` +
+    "say little about it. Generic text nearer to it would help; without, methods that need no clusters are as good."
+  );
+}
+
+/** Units whose records are read at once. */
+const RECORDS = 65_536;
+
+function capturedBy(embeddings: Embeddings): number {
+  let sum = 0;
+  for (let first = 0; first < embeddings.rows; first += RECORDS) {
+    for (const { captured } of embeddings.units(first, Math.min(RECORDS, embeddings.rows - first)))
+      sum += captured;
+  }
+  return sum / embeddings.rows;
 }
 
 function encoderOf({ config }: Job, tokenizer: Tokenizer): Promise<Encoder> {
