@@ -1,8 +1,8 @@
 // Bundles the pages that VS Code and `slm board` show: dist/pages/{dashboard,clusters,comparison}.{js,css},
 // and the extension around them as VS Code loads it: the folder dist/vscode, which package.mjs packs.
-import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 const folder = dirname(fileURLToPath(import.meta.url));
@@ -24,7 +24,17 @@ export async function buildPages() {
   });
 }
 
-/** Writes dist/vscode: manifest, one bundle, pages, media, licence. */
+/** Writes the keys of configurations, for where no `slm` can be asked; of what tsc has made before. */
+async function writeSchemas(out) {
+  const built = (path) => import(pathToFileURL(join(dist, "specialization", path)).href);
+  const { RUN_REFERENCE } = await built("training/run-reference.js");
+  const { FORGE_REFERENCE } = await built("stages/forge-config.js");
+  mkdirSync(out);
+  for (const [name, reference] of Object.entries({ train: RUN_REFERENCE, forge: FORGE_REFERENCE }))
+    writeFileSync(join(out, `${name}.json`), JSON.stringify(reference.jsonSchema()));
+}
+
+/** Writes dist/vscode: manifest, one bundle, schemas, pages, media, licence. */
 export async function buildExtension() {
   const out = join(dist, "vscode");
   rmSync(out, { recursive: true, force: true });
@@ -33,6 +43,7 @@ export async function buildExtension() {
     cpSync(join(folder, name), join(out, name), { recursive: true });
   cpSync(join(folder, "..", "LICENSE"), join(out, "LICENSE"));
   cpSync(join(dist, "pages"), join(out, "pages"), { recursive: true });
+  await writeSchemas(join(out, "schemas"));
   await build({
     entryPoints: [join(folder, "src", "extension.ts")],
     outfile: join(out, "extension.cjs"),

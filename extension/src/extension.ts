@@ -2,6 +2,7 @@
 import * as vscode from "vscode";
 import type { SlmCli } from "./cli/slm-cli.js";
 import { workspaceCli } from "./cli/workspace-cli.js";
+import { registerConfiguration } from "./configuration/configuration.js";
 import { registerSetup } from "./setup/setup.js";
 
 /** What tests in the extension host see. */
@@ -14,5 +15,6 @@ export function activate(context: vscode.ExtensionContext): SlmForge {
   const cli = workspaceCli(log);
   context.subscriptions.push(log);
   registerSetup(context, cli, log);
+  registerConfiguration(context, cli, log);
   return { cli };
 }

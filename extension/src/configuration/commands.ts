@@ -1,0 +1,91 @@
+/** What the lenses above a configuration start: the run itself, in the background, or a look at what it would take. */
+import { mkdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import * as vscode from "vscode";
+import { messageOf } from "../../host-data/slm-command.js";
+import type { ConfigKind } from "../../language/kind.js";
+import { CliError } from "../cli/cli-error.js";
+import type { SlmCli } from "../cli/slm-cli.js";
+import { kindOf } from "./config-documents.js";
+import type { Printouts } from "./printouts.js";
+
+interface Target {
+  readonly uri: vscode.Uri;
+  readonly kind: ConfigKind;
+  readonly folder: string;
+  readonly name: string;
+}
+
+/** Registers slmForge.run, .plan and .dryRun; each takes the file's address, else the one in the active editor. */
+export function registerRunCommands(
+  context: vscode.ExtensionContext,
+  cli: SlmCli,
+  printouts: Printouts,
+): vscode.Disposable {
+  const command = (id: string, action: (target: Target) => Promise<void>) =>
+    vscode.commands.registerCommand(id, async (given?: vscode.Uri) => {
+      try {
+        await action(await targetOf(given));
+      } catch (error) {
+        void vscode.window.showErrorMessage((error as Error).message);
+      }
+    });
+  const show = async ({ folder, name }: Target, title: string, args: readonly string[]) => {
+    const outcome = await vscode.window.withProgress(
+      { location: vscode.ProgressLocation.Notification, title: `${title} of ${name}`, cancellable: true },
+      (_, token) => {
+        const stop = new AbortController();
+        token.onCancellationRequested(() => stop.abort());
+        return cli.run(args, { cwd: folder, signal: stop.signal });
+      },
+    );
+    if (outcome.code === 130 || outcome.code === 143) return;
+    if (outcome.code !== 0) throw new CliError(messageOf(outcome.stderr) || `${title} of ${name} failed.`);
+    await printouts.show(`${title} of ${name}`, outcome.stdout);
+  };
+  return vscode.Disposable.from(
+    command("slmForge.run", async ({ uri, kind, folder, name }) => {
+      const logs = join((context.storageUri ?? context.globalStorageUri).fsPath, "logs");
+      await mkdir(logs, { recursive: true });
+      const stamp = new Date()
+        .toISOString()
+        .replace(/[^0-9]/g, "")
+        .slice(0, 14);
+      await cli.startDetached([kind === "forge" ? "run" : "train", uri.fsPath], {
+        cwd: folder,
+        log: join(logs, `${name}-${stamp}.log`),
+      });
+      if ((await vscode.commands.getCommands(true)).includes("slmForge.openDashboard"))
+        await vscode.commands.executeCommand("slmForge.openDashboard");
+    }),
+    command("slmForge.plan", (target) =>
+      show(
+        target,
+        "Plan",
+        target.kind === "forge" ? ["plan", target.uri.fsPath] : ["train", target.uri.fsPath, "--dry-run"],
+      ),
+    ),
+    command("slmForge.dryRun", (target) =>
+      show(
+        target,
+        "Dry run",
+        target.kind === "forge"
+          ? ["config", "check", target.uri.fsPath, "--inputs"]
+          : ["train", target.uri.fsPath, "--dry-run"],
+      ),
+    ),
+  );
+}
+
+/** The configuration meant, saved. @throws CliError when there is none */
+async function targetOf(given: vscode.Uri | undefined): Promise<Target> {
+  const uri = given ?? vscode.window.activeTextEditor?.document.uri;
+  if (uri === undefined) throw new CliError("Open a forge.yaml or the configuration of a training first.");
+  const document = await vscode.workspace.openTextDocument(uri);
+  const kind = kindOf(document);
+  if (kind === undefined || uri.scheme !== "file")
+    throw new CliError(`${basename(uri.fsPath)} is no configuration of slm-forge. Open a forge.yaml first.`);
+  if (document.isDirty && !(await document.save()))
+    throw new CliError(`${uri.fsPath} could not be saved, and slm reads the file. Save it first.`);
+  return { uri, kind, folder: dirname(uri.fsPath), name: basename(uri.fsPath) };
+}

@@ -1,0 +1,26 @@
+/** Above a configuration: what can be done with it. */
+import * as vscode from "vscode";
+import { kindOf, SELECTOR } from "./config-documents.js";
+
+export function registerLenses(): vscode.Disposable {
+  return vscode.languages.registerCodeLensProvider(SELECTOR, {
+    provideCodeLenses: (document) => {
+      const kind = kindOf(document);
+      if (kind === undefined || document.uri.scheme !== "file") return [];
+      const start = new vscode.Range(0, 0, 0, 0);
+      const lens = (title: string, command: string, tooltip: string) =>
+        new vscode.CodeLens(start, { title, command, tooltip, arguments: [document.uri] });
+      return [
+        lens("$(play) Run", "slmForge.run", "Start it in the background and show its loss"),
+        ...(kind === "forge"
+          ? [lens("$(graph) Plan", "slmForge.plan", "What every method would cost, before anything is run")]
+          : []),
+        lens(
+          "$(checklist) Dry run",
+          "slmForge.dryRun",
+          "Look at every file and size it needs, and train nothing",
+        ),
+      ];
+    },
+  });
+}
