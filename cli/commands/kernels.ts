@@ -30,6 +30,7 @@ import { Random } from "../../engine/random.js";
 import { ExitCode } from "../exit.js";
 import { type Column, formatCount, formatTable } from "../table.js";
 import { packageRoot } from "../version.js";
+import { registerKernelsCompile } from "./kernels-compile.js";
 
 interface CommonOptions {
   readonly json?: boolean;
@@ -67,7 +68,10 @@ export function registerKernels(program: Command): void {
   common(kernels.command("watch").argument("<file>", "a kernel's .wgsl file"))
     .description("on every save: compile, check, bench, and show the change against the last version")
     .option("--once", "do it once and exit")
+    .option("--no-bench", "only compile and check")
+    .option("--against <revision|file>", "also time the file as it was at a git revision, or another file")
     .action(watch);
+  registerKernelsCompile(kernels);
 }
 
 function parseReal(value: string): Real {
@@ -137,6 +141,7 @@ async function list(options: CommonOptions): Promise<void> {
           name: v.name,
           purpose: v.purpose,
           file: shown(v.file),
+          files: filesOf(v).map(shown),
           types: v.reals,
           runs: v.runsOn(target),
         })),
@@ -299,23 +304,35 @@ function otherText(file: string, against: string): { file: string; text: string 
   }
 }
 
-async function watch(file: string, options: CommonOptions & { once?: boolean }): Promise<void> {
+/** Every file that a variant is made of, the one it is known by first. */
+function filesOf({ file, sources }: KernelVariant): string[] {
+  return [...new Set([file, ...sources.map((source) => source.file)])];
+}
+
+interface WatchOptions extends CommonOptions {
+  readonly once?: boolean;
+  readonly bench: boolean;
+  readonly against?: string;
+}
+
+async function watch(file: string, options: WatchOptions): Promise<void> {
   const path = resolve(existsSync(file) ? file : join(packageRoot(), "shaders", file));
   if (!existsSync(path)) throw new Error(`There is no file ${file}.`);
   const name = basename(path);
   const uses = KERNELS.flatMap((definition) =>
-    definition.variants.filter((v) => v.file === name).map((variant) => ({ definition, variant })),
+    definition.variants.filter((v) => filesOf(v).includes(name)).map((variant) => ({ definition, variant })),
   );
   if (uses.length === 0) {
-    const known = [...new Set(KERNELS.flatMap((k) => k.variants.map((v) => v.file)))].sort().join(", ");
+    const known = [...new Set(KERNELS.flatMap((k) => k.variants.flatMap(filesOf)))].sort().join(", ");
     throw new Error(`${file} is no kernel of the engine. Kernels are: ${known}.`);
   }
+  const old = options.against === undefined ? undefined : otherText(name, options.against);
   await withGpu({ adapter: options.adapter }, async (gpu) => {
     let before = new Map<string, number>();
     let text = readFileSync(path, "utf8");
     const round = async () => {
       try {
-        const { times, passed } = await inspect(gpu, uses, path, text, options, before);
+        const { times, passed } = await inspect(gpu, uses, path, text, options, before, old);
         before = times;
         if (options.once && !passed) throw new ExitCode(1);
       } catch (error) {
@@ -363,16 +380,19 @@ async function inspect(
   uses: readonly { definition: KernelDefinition; variant: KernelVariant }[],
   path: string,
   text: string,
-  options: CommonOptions,
+  options: WatchOptions,
   before: Map<string, number>,
+  old: { readonly file: string; readonly text: string } | undefined,
 ): Promise<{ times: Map<string, number>; passed: boolean }> {
   const target = targetOf(gpu);
+  const name = basename(path);
   const times = new Map<string, number>();
   const report: object[] = [];
   let passed = true;
   for (const { definition, variant } of uses) {
     if (options.variant !== undefined && variant.name !== options.variant) continue;
     for (const source of variant.sources) {
+      if (source.file !== name) continue;
       if (source.types && Object.values(source.types).includes("f16") && !target.f16) continue;
       if (variant.runsOn(target)) await gpu.kernel({ ...source, file: path, text });
     }
@@ -383,30 +403,34 @@ async function inspect(
       const seed = Math.floor(Math.random() * 2 ** 31);
       const patched: KernelDefinition = {
         ...definition,
-        cases: (context) => definition.cases(context).map((c) => withText(c, variant.file, text)),
-        benchmark: (context) => withText(definition.benchmark(context), variant.file, text),
+        cases: (context) => definition.cases(context).map((c) => withText(c, name, text)),
+        benchmark: (context) => withText(definition.benchmark(context), name, text),
       };
       const results = await checkVariant(gpu, patched, variant, real, seed);
-      const row = await measure(gpu, await ceilingsOf(gpu), patched, variant, real);
-      passed &&= results.every((r) => r.passed);
-      const key = `${row.kernel} / ${row.variant} / ${row.real}`;
-      const last = before.get(key);
-      times.set(key, row.milliseconds);
+      const isRight = results.every((r) => r.passed);
+      passed &&= isRight;
+      const key = `${definition.name} / ${variant.name} / ${real}`;
       const worst = results.reduce((a, b) => (b.worstError > a.worstError ? b : a));
-      report.push({
-        ...row,
-        worstError: worst.worstError,
-        passed: results.every((r) => r.passed),
-        seed,
-        previousMilliseconds: last,
-      });
+      const found = { worstError: worst.worstError, passed: isRight, seed };
+      if (!options.bench) {
+        report.push({ kernel: definition.name, variant: variant.name, real, ...found });
+        if (!options.json)
+          console.log(
+            `${isRight ? "ok  " : "FAIL"}  ${key}: worst error ${worst.worstError.toExponential(1)} (${worst.label})`,
+          );
+        continue;
+      }
+      const row = await measure(gpu, await ceilingsOf(gpu), patched, variant, real, old);
+      const last = before.get(key) ?? row.against;
+      times.set(key, row.milliseconds);
+      report.push({ ...row, ...found, previousMilliseconds: last });
       if (options.json) continue;
       const change =
         last === undefined
           ? ""
-          : ` (${signed((last / row.milliseconds - 1) * 100)} % against the last version)`;
+          : ` (${signed((last / row.milliseconds - 1) * 100)} % against ${before.has(key) ? "the last version" : options.against})`;
       console.log(
-        `${results.every((r) => r.passed) ? "ok  " : "FAIL"}  ${key}: ${row.milliseconds.toFixed(3)} ms, ` +
+        `${isRight ? "ok  " : "FAIL"}  ${key}: ${row.milliseconds.toFixed(3)} ms, ` +
           `${row.gflops.toFixed(1)} GFLOP/s, ${(row.ceiling * 100).toFixed(0)} % of the ceiling${change}; ` +
           `worst error ${worst.worstError.toExponential(1)} (${worst.label})`,
       );

@@ -36,4 +36,5 @@ export { type GpuSign, gpuSigns, type HostFacts, inspectHost } from "./host.js";
 export { Kernel, type KernelSource, type Params, shaderPath, shadersFolder } from "./kernel.js";
 export { type ClearCall, type KernelCall, Plan, type PlanCall, type StepTime } from "./plan.js";
 export { Readback } from "./readback.js";
+export { checkShader, type ShaderCheck } from "./shader-check.js";
 export { entryPoints } from "./wgsl.js";

@@ -247,7 +247,8 @@ export class Kernel {
   }
 }
 
-function toDiagnostic(
+/** A message of the compiler, placed in the text as it was written. */
+export function toDiagnostic(
   path: string,
   text: string,
   original: string,

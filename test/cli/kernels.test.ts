@@ -124,6 +124,58 @@ describe("slm kernels", () => {
     assert.match(stdout, /^FAIL {2}softmax/m);
   });
 
+  test("watch --once checks without timing, times against an older file, and knows every file of a kernel", async () => {
+    const path = copy((text) => text);
+    const checked = await slm(["kernels", "watch", path, "--once", "--no-bench", "--real", "f32", "--json"]);
+    assert.equal(checked.code, 0, checked.stderr);
+    const [result] = JSON.parse(checked.stdout).results;
+    assert.ok(result.passed && result.worstError < 1e-5 && result.milliseconds === undefined);
+    const timed = await slm([
+      "kernels",
+      "watch",
+      path,
+      "--once",
+      "--against",
+      path,
+      "--real",
+      "f32",
+      "--json",
+    ]);
+    assert.equal(timed.code, 0, timed.stderr);
+    const [row] = JSON.parse(timed.stdout).results;
+    assert.ok(row.milliseconds > 0 && row.previousMilliseconds > 0);
+    const part = await slm(["kernels", "watch", "attention-delta.wgsl", "--once", "--no-bench", "--json"]);
+    assert.equal(part.code, 0, part.stderr);
+    assert.ok(JSON.parse(part.stdout).results.every((r: { kernel: string }) => r.kernel === "attention"));
+  });
+
+  test("compile takes anybody's file and places what is wrong with it", async () => {
+    const path = join(folder, "own.wgsl");
+    const text =
+      "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n" +
+      "@compute @workgroup_size(64)\nfn double(@builtin(global_invocation_id) i: vec3u) {\n  x[i.x] *= 2.0;\n}\n";
+    writeFileSync(path, text);
+    const good = await slm(["kernels", "compile", path, "--json"]);
+    assert.equal(good.code, 0, good.stderr);
+    const { diagnostics, entryPoints } = JSON.parse(good.stdout);
+    assert.deepEqual([diagnostics, entryPoints], [[], [{ name: "double", line: 3 }]]);
+    writeFileSync(path, text.replace("2.0", "y"));
+    const bad = await slm(["kernels", "compile", path, "--json"]);
+    assert.equal(bad.code, 1);
+    const [error] = JSON.parse(bad.stdout).diagnostics;
+    assert.deepEqual([error.severity, error.line, error.column], ["error", 4, 13]);
+    assert.match(error.message, /unresolved value 'y'/);
+    /* what only the pipeline shows is placed at the entry point */
+    writeFileSync(path, text.replace("(64)", "(64000)"));
+    const large = await slm(["kernels", "compile", path]);
+    assert.equal(large.code, 1);
+    assert.match(large.stdout, /own\.wgsl:3:1: error: .*64000/);
+    assert.match(
+      (await slm(["kernels", "compile", "gone.wgsl"])).stderr,
+      /^slm: There is no file gone\.wgsl\./m,
+    );
+  });
+
   test("watch shows the change after a save, and ends on SIGINT", async () => {
     const path = copy((text) => text);
     let saved = false;
