@@ -165,18 +165,19 @@ async function transformerStep(gpu: Gpu, workload: Workload, shape: TransformerS
   };
 }
 
-/** A training step of a language model in f32 over full contexts, with the tiles measured for its shapes. */
+/** A training step of a language model over full contexts, with the tiles measured for its shapes. */
 export async function trainingStep(
   gpu: Gpu,
   architecture: Architecture,
   batch: number,
   optimizer: NonNullable<Parameters<typeof compileTraining>[3]["optimizer"]> = {},
+  dtype: "f32" | "f16" = "f32",
 ): Promise<TrainingStep> {
   const target = targetOf(gpu);
   const alignment = gpu.device.limits.minUniformBufferOffsetAlignment;
   const compile = () => {
     const graph = new Graph();
-    const { loss } = languageModel(graph, architecture, { batch, tokens: architecture.context });
+    const { loss } = languageModel(graph, architecture, { batch, tokens: architecture.context, dtype });
     return compileTraining(target, alignment, graph, { loss, optimizer });
   };
   const first = await compile();
