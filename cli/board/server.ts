@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { DataStore } from "../../extension/host-data/data-store.js";
 import { PageSession } from "../../extension/host-data/page-session.js";
-import type { SlmCommand } from "../../extension/host-data/slm-command.js";
+import { runnerOf, type SlmCommand } from "../../extension/host-data/slm-command.js";
 import { contentSecurityPolicy, type PageHtmlOptions, pageHtml } from "../../extension/shared/page-html.js";
 import { isToHost, PAGES, type PageName } from "../../extension/shared/protocol.js";
 import { packageRoot } from "../version.js";
@@ -60,8 +60,9 @@ export async function startBoard(options: BoardOptions): Promise<Board> {
   sockets.on("connection", (viewer) => {
     const session = new PageSession({
       store,
-      slm: options.slm,
+      slm: runnerOf(options.slm),
       allowControl: options.allowControl ?? false,
+      refusal: "This board only shows. Start it with slm board --allow-control to change anything.",
       send: (message) => viewer.readyState === viewer.OPEN && viewer.send(JSON.stringify(message)),
     });
     const ping = setInterval(() => viewer.ping(), PING_MS);

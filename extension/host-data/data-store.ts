@@ -24,8 +24,10 @@ export interface StoreListener {
 }
 
 const POLL_MS = 500;
-/** New folders are looked for more rarely. */
-const POLLS_A_SCAN = 4;
+/** New folders are looked for more rarely, … */
+const SCAN_MS = 2000;
+/** … and for at most this share of the time where there are many: an editor opens any folder. */
+const SCAN_SHARE = 0.05;
 
 interface Followed {
   readonly data: RunData;
@@ -45,7 +47,7 @@ export class DataStore {
   #runFolders: readonly string[] = [];
   #reportStamps = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
-  #polls = 0;
+  #nextScan = 0;
   #closed = false;
 
   constructor(folders: readonly string[]) {
@@ -104,7 +106,7 @@ export class DataStore {
     if (this.#closed) return;
     this.#timer = setTimeout(async () => {
       try {
-        if (++this.#polls % POLLS_A_SCAN === 0) await this.#scan();
+        if (performance.now() >= this.#nextScan) await this.#scan();
         else await this.#refreshRuns();
         await Promise.all([...this.#followed.keys()].map((run) => this.#refreshData(run)));
       } finally {
@@ -116,7 +118,10 @@ export class DataStore {
   }
 
   async #scan(): Promise<void> {
+    const begun = performance.now();
     const found = await discover(this.folders);
+    const now = performance.now();
+    this.#nextScan = now + Math.max(SCAN_MS, (now - begun) / SCAN_SHARE);
     this.#runFolders = found.runs;
     await this.#refreshRuns();
     await this.#refreshReports(found.reports);

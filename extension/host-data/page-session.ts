@@ -20,14 +20,16 @@ import { readClusteringView } from "./clusters-folder.js";
 import { writeClusterChoice } from "./config-file.js";
 import type { DataStore } from "./data-store.js";
 import type { RunData } from "./run-data.js";
-import { runSlm, type SlmCommand, startDetached } from "./slm-command.js";
+import type { SlmRunner } from "./slm-command.js";
 
 export interface SessionOptions {
   readonly store: DataStore;
-  readonly slm: SlmCommand;
+  readonly slm: SlmRunner;
   send(message: ToPage): void;
   /** Whether runs may be started, stopped and resumed, and configurations changed. */
   readonly allowControl: boolean;
+  /** Said to whoever wants to change something that may not be changed; how it could be. */
+  readonly refusal: string;
   openSource?(place: SourcePlace): Promise<void>;
   /** Asks where to save a file; false when the person would rather not. */
   saveFile?(file: SavedFile): Promise<boolean>;
@@ -146,11 +148,11 @@ export class PageSession {
     switch (request.kind) {
       case "stop run":
         return this.#onRun(request.run, (runs, name) =>
-          runSlm(this.options.slm, ["runs", "stop", name, "--runs", runs], runs),
+          this.options.slm.run(["runs", "stop", name, "--runs", runs], runs),
         );
       case "resume run":
         return this.#onRun(request.run, (runs, name) =>
-          startDetached(this.options.slm, ["runs", "resume", name, "--runs", runs], runs),
+          this.options.slm.start(["runs", "resume", name, "--runs", runs], runs),
         );
       case "start run":
         return this.#start(this.#config(request.config));
@@ -166,13 +168,13 @@ export class PageSession {
       case "search documents": {
         const folder = this.#clustering(request.clustering).id;
         const text = String(request.text).slice(0, 500);
-        const found = await runSlm(this.options.slm, ["clusters", "search", "--json", "--", folder, text]);
+        const found = await this.options.slm.run(["clusters", "search", "--json", "--", folder, text]);
         return JSON.parse(found) as DocumentSearch;
       }
       case "read document": {
         const folder = this.#clustering(request.clustering).id;
         const unit = String(Number(request.unit));
-        const found = await runSlm(this.options.slm, ["clusters", "document", "--json", "--", folder, unit]);
+        const found = await this.options.slm.run(["clusters", "document", "--json", "--", folder, unit]);
         return JSON.parse(found) as DocumentText;
       }
       case "write cluster choice":
@@ -195,7 +197,7 @@ export class PageSession {
   async #start(config: ConfigFile): Promise<null> {
     this.#needControl();
     const command = config.kind === "forge" ? "run" : "train";
-    await startDetached(this.options.slm, [command, config.path], dirname(config.path));
+    await this.options.slm.start([command, config.path], dirname(config.path));
     await this.options.store.refresh();
     return null;
   }
@@ -232,7 +234,6 @@ export class PageSession {
   }
 
   #needControl(): void {
-    if (!this.options.allowControl)
-      throw new Error("This board only shows. Start it with slm board --allow-control to change anything.");
+    if (!this.options.allowControl) throw new Error(this.options.refusal);
   }
 }

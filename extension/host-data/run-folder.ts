@@ -39,17 +39,23 @@ export async function readRunFolder(folder: string, root: string): Promise<RunSu
     const modified = (await stat(folder)).mtime.toISOString();
     return {
       ...identity,
-      ...{ state: "damaged", created: modified, updated: modified, step: 0, tokens: 0, loss: null, host: "" },
-      ...{ tokensPerSecond: null, message: "run.json is damaged: restore it, or remove the run", budget },
+      ...{ state: "damaged", created: modified, updated: modified, step: 0, tokens: 0, loss: null },
+      ...{
+        host: "",
+        pid: 0,
+        tokensPerSecond: null,
+        message: "run.json is damaged: restore it, or remove the run",
+        budget,
+      },
       checkpoints,
     };
   }
   const isOver = OVER.includes(status.state);
   const state = !isOver && isAlive(status) === false ? "interrupted" : status.state;
-  const { created, updated, step, tokens, loss, tokensPerSecond, message, host } = status;
+  const { created, updated, step, tokens, loss, tokensPerSecond, message, host, pid } = status;
   return {
     ...identity,
-    ...{ state, created, updated, step, tokens, loss: loss ?? null, host, message: message ?? null },
+    ...{ state, created, updated, step, tokens, loss: loss ?? null, host, pid, message: message ?? null },
     ...{ tokensPerSecond: tokensPerSecond ?? null, budget, checkpoints },
   };
 }

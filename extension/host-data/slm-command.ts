@@ -11,6 +11,22 @@ export interface SlmCommand {
   readonly env?: NodeJS.ProcessEnv;
 }
 
+/** What a host of pages does with `slm`. */
+export interface SlmRunner {
+  /** What a command printed. @throws Error with its message when it fails */
+  run(parameters: readonly string[], folder?: string): Promise<string>;
+  /** Starts a command that outlives the host. @throws Error with its message when it fails at once */
+  start(parameters: readonly string[], folder: string): Promise<unknown>;
+}
+
+/** A host that always has the same `slm`. */
+export function runnerOf(slm: SlmCommand): SlmRunner {
+  return {
+    run: (parameters, folder) => runSlm(slm, parameters, folder),
+    start: (parameters, folder) => startDetached(slm, parameters, folder),
+  };
+}
+
 /** What a command printed. @throws Error with its message when it fails */
 export function runSlm(
   slm: SlmCommand,

@@ -47,6 +47,8 @@ export type ToPage =
   | { readonly type: "clusterings"; readonly clusterings: readonly ClusteringSummary[] }
   /** The host wants a run or clustering to be looked at. */
   | { readonly type: "show"; readonly id: string }
+  /** These runs and no others are to be overlaid. */
+  | { readonly type: "overlay"; readonly runs: readonly string[] }
   | { readonly type: "reply"; readonly id: number; readonly result: unknown }
   /** `message` names what is wrong and the remedy. */
   | { readonly type: "failure"; readonly id: number; readonly message: string };

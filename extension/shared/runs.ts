@@ -26,6 +26,8 @@ export interface RunSummary {
   readonly tokensPerSecond: number | null;
   readonly message: string | null;
   readonly host: string;
+  /** Its process, on that host; 0 where nobody knows. */
+  readonly pid: number;
   /** Steps or tokens to go for; null where run.yaml does not say. */
   readonly budget: { readonly steps: number | null; readonly tokens: number | null };
   /** Steps of its checkpoints. */

@@ -3,18 +3,28 @@ import * as vscode from "vscode";
 import type { SlmCli } from "./cli/slm-cli.js";
 import { workspaceCli } from "./cli/workspace-cli.js";
 import { registerConfiguration } from "./configuration/configuration.js";
+import { WorkspaceData } from "./data/workspace-data.js";
+import { PagePanels } from "./pages/page-panels.js";
+import { registerPages } from "./pages/register.js";
 import { registerSetup } from "./setup/setup.js";
+import { registerRuns } from "./training/register.js";
+import { RunStarter } from "./training/run-starter.js";
 
 /** What tests in the extension host see. */
 export interface SlmForge {
   readonly cli: SlmCli;
+  readonly data: WorkspaceData;
 }
 
 export function activate(context: vscode.ExtensionContext): SlmForge {
   const log = vscode.window.createOutputChannel("slm-forge", { log: true });
   const cli = workspaceCli(log);
-  context.subscriptions.push(log);
+  const data = new WorkspaceData();
+  const starter = new RunStarter(context, cli, data);
+  context.subscriptions.push(log, data);
   registerSetup(context, cli, log);
   registerConfiguration(context, cli, log);
-  return { cli };
+  registerRuns(context, cli, data, starter, log);
+  registerPages(context, data, new PagePanels(context, cli, data, starter));
+  return { cli, data };
 }

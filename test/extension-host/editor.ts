@@ -3,7 +3,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Browser, chromium, type Frame, type Locator, type Page } from "playwright-core";
@@ -130,9 +130,11 @@ export class Editor {
     return `vscode-remote://127.0.0.1:${this.port}${path}`;
   }
 
-  /** Loads the window anew, as Developer: Reload Window does. */
+  /** Loads the window anew; VS Code's own command saves which tabs were open, the browser's does not wait for it. */
   async reload(): Promise<void> {
-    await this.page.reload();
+    const loaded = this.page.waitForEvent("load");
+    await this.command("Developer: Reload Window");
+    await loaded;
     await this.page.locator(".monaco-workbench .part.activitybar").waitFor();
   }
 
@@ -177,7 +179,13 @@ export class Editor {
   /** Chooses from the menu of a row. */
   async rowMenu(row: Locator, action: string): Promise<void> {
     await row.click({ button: "right" });
-    await this.page.locator(".monaco-menu .action-item", { hasText: action }).first().click();
+    const item = this.page.locator(".monaco-menu .action-item", { hasText: action }).first();
+    await item.waitFor();
+    /* a menu that has just come up takes no click yet */
+    await eventually(`menu ${action}`, async () => {
+      await item.click({ timeout: 1000 }).catch(() => undefined);
+      return (await item.isVisible()) ? undefined : true;
+    });
   }
 
   toast(text: string | RegExp): Locator {
@@ -211,6 +219,15 @@ export class Editor {
     return this.page.screenshot({ path: join(images, `${name}.png`) });
   }
 
+  /** Keeps what is on screen when a test failed, beside the build. */
+  async keepPicture({ name, passed }: { readonly name: string; readonly passed?: boolean }): Promise<void> {
+    if (passed !== false || this.#page === undefined) return;
+    const path = join(packageRoot(), "dist", "failures", `${name.replaceAll(/[^a-z0-9]+/gi, "-")}.png`);
+    mkdirSync(dirname(path), { recursive: true });
+    await this.#page.screenshot({ path });
+    console.log(`${name}: picture in ${path}`);
+  }
+
   /** What the server said, to see why something failed. */
   get messages(): string {
     return readFileSync(join(this.data, "server.log"), "utf8");
@@ -225,6 +242,15 @@ export class Editor {
     }
     rmSync(this.data, { recursive: true, force: true, maxRetries: 10 });
   }
+}
+
+/** What `read` returns once it is not undefined. @throws Error naming what did not come */
+export async function eventually<T>(what: string, read: () => Promise<T | undefined>): Promise<T> {
+  for (const end = Date.now() + GUARD_MS; Date.now() < end; await sleep(50)) {
+    const value = await read();
+    if (value !== undefined) return value;
+  }
+  throw new Error(`${what}: not within ${GUARD_MS / 1000} s`);
 }
 
 function freePort(): Promise<number> {

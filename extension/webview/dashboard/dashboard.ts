@@ -135,6 +135,7 @@ class Dashboard {
       this.#updateList();
       this.#watch();
     } else if (message.type === "show") this.#show(message.id, true);
+    else if (message.type === "overlay") this.#overlay(message.runs);
     else if (message.type === "rows" || message.type === "evaluations" || message.type === "events") {
       const numbers = this.#numbers.get(message.run) ?? new RunNumbers();
       this.#numbers.set(message.run, numbers);
@@ -157,6 +158,19 @@ class Dashboard {
     for (const { id } of this.#runs) this.#state.chosen[id] ??= this.#isShown(id);
     this.#state.chosen[run] = isShown;
     if (!isShown) this.#slots.release(run);
+    this.#showChosen();
+  }
+
+  #overlay(runs: readonly string[]): void {
+    for (const { id } of this.#runs) {
+      const isShown = runs.includes(id);
+      this.#state.chosen[id] = isShown;
+      if (!isShown) this.#slots.release(id);
+    }
+    this.#showChosen();
+  }
+
+  #showChosen(): void {
     this.#save();
     this.#updateList();
     this.#watch();

@@ -1,0 +1,86 @@
+/** A run in a line of text, for lists that have no room for a chart. */
+import { isActive, progressOf, type RunStateName, type RunSummary } from "./runs.js";
+
+/** Seconds until the budget is used up at the present speed; undefined where nobody can say. */
+export function secondsLeft({
+  state,
+  step,
+  tokens,
+  tokensPerSecond,
+  budget,
+}: RunSummary): number | undefined {
+  if (!isActive(state) || !tokensPerSecond || step === 0 || tokens === 0) return undefined;
+  if (budget.steps !== null) return (Math.max(0, budget.steps - step) * (tokens / step)) / tokensPerSecond;
+  if (budget.tokens !== null) return Math.max(0, budget.tokens - tokens) / tokensPerSecond;
+  return undefined;
+}
+
+/** "42 s", "7 min", "3 h 20 min", "2 d 4 h". */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 90) return `${whole} s`;
+  const minutes = Math.round(whole / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** "950", "12.3k", "4.56M", "1.2G". */
+export function formatAmount(value: number): string {
+  for (const [size, unit] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ] as const)
+    if (value >= size) return `${Number((value / size).toPrecision(3))}${unit}`;
+  return String(Math.round(value));
+}
+
+/** "step 120 of 200", as far as it is known. */
+export function formatStep({ step, budget }: RunSummary): string {
+  return budget.steps === null ? `step ${step}` : `step ${step} of ${budget.steps}`;
+}
+
+/** What is behind a run's name in a list. */
+export function describeRun(run: RunSummary): string {
+  const left = secondsLeft(run);
+  const parts = [
+    isActive(run.state) && run.state !== "stopping" ? undefined : run.state,
+    run.state === "damaged" ? undefined : formatStep(run),
+    run.loss === null ? undefined : `loss ${run.loss.toFixed(3)}`,
+    isActive(run.state) && run.tokensPerSecond ? `${formatAmount(run.tokensPerSecond)} tokens/s` : undefined,
+    left === undefined ? undefined : `${formatSeconds(left)} left`,
+  ];
+  return parts.filter((part) => part !== undefined).join(" · ");
+}
+
+/** The same for screen readers, with what the icon shows. */
+export function speakRun(run: RunSummary): string {
+  return `${run.name}, ${run.state}, ${describeRun(run).replaceAll(" · ", ", ")}`;
+}
+
+/** "41%", or what there is to say without a budget. */
+export function describeProgress(run: RunSummary): string {
+  const progress = progressOf(run);
+  return progress === undefined ? formatStep(run) : `${Math.floor(progress * 100)}%`;
+}
+
+/** What became of a run that trained, for a notice; undefined when nobody needs to be told. */
+export function describeEnd(
+  run: RunSummary,
+): { readonly text: string; readonly isFailure: boolean } | undefined {
+  const loss = run.loss === null ? "" : `, loss ${run.loss.toFixed(3)}`;
+  const ends: Partial<Record<RunStateName, { text: string; isFailure: boolean }>> = {
+    finished: { text: `${run.name} finished at step ${run.step}${loss}.`, isFailure: false },
+    failed: {
+      text: `${run.name} failed at step ${run.step}: ${run.message ?? "no reason given"}`,
+      isFailure: true,
+    },
+    interrupted: {
+      text: `${run.name} ended at step ${run.step} without saying why: its process is gone.`,
+      isFailure: true,
+    },
+  };
+  return ends[run.state];
+}

@@ -1,0 +1,45 @@
+/** Starts what outlives the window, and remembers where its messages go. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import * as vscode from "vscode";
+import type { SlmCli } from "../cli/slm-cli.js";
+import type { WorkspaceData } from "../data/workspace-data.js";
+
+const LOGS = "run logs";
+const MOST_LOGS = 100;
+
+export class RunStarter {
+  constructor(
+    private readonly context: vscode.ExtensionContext,
+    private readonly cli: SlmCli,
+    private readonly data: WorkspaceData,
+  ) {}
+
+  /** Starts `slm ...args`, and waits only until it would have failed at once. @throws CliError with its message */
+  async start(title: string, args: readonly string[], cwd: string): Promise<void> {
+    const log = this.#newLog();
+    const location = vscode.ProgressLocation.Window;
+    const pid = await vscode.window.withProgress({ location, title }, () =>
+      this.cli.startDetached(args, { cwd, log }),
+    );
+    /* found again by the process, also after a reload of the window */
+    const kept = Object.entries(this.#logs).slice(-MOST_LOGS);
+    await this.context.workspaceState.update(LOGS, Object.fromEntries([...kept, [`pid ${pid}`, log]]));
+    await this.data.store.refresh();
+  }
+
+  /** File with the messages of a process that was started from this folder's windows. */
+  messagesOf(pid: number): string | undefined {
+    return this.#logs[`pid ${pid}`];
+  }
+
+  get #logs(): Readonly<Record<string, string>> {
+    return this.context.workspaceState.get(LOGS, {});
+  }
+
+  #newLog(): string {
+    const folder = this.context.logUri.fsPath;
+    mkdirSync(folder, { recursive: true });
+    return join(folder, `run-${new Date().toISOString().replaceAll(":", "-")}.log`);
+  }
+}

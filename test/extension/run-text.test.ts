@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  describeEnd,
+  describeProgress,
+  describeRun,
+  formatSeconds,
+  secondsLeft,
+} from "../../extension/shared/run-text.js";
+import type { RunSummary } from "../../extension/shared/runs.js";
+
+const running: RunSummary = {
+  ...{
+    id: "/runs/a",
+    name: "a",
+    group: "",
+    state: "running",
+    created: "",
+    updated: "",
+    host: "here",
+    pid: 1,
+  },
+  ...{ step: 50, tokens: 5000, loss: 2.34567, tokensPerSecond: 100, message: null, checkpoints: [] },
+  budget: { steps: 200, tokens: null },
+};
+
+test("a running run says step, loss, speed and the time left, a finished one how it ended", () => {
+  assert.equal(describeRun(running), "step 50 of 200 · loss 2.346 · 100 tokens/s · 3 min left");
+  assert.equal(describeRun({ ...running, state: "finished" }), "finished · step 50 of 200 · loss 2.346");
+  assert.equal(describeProgress(running), "25%");
+});
+
+test("the time left follows the budget: in steps, in tokens, or it is unknown", () => {
+  assert.equal(secondsLeft(running), 150);
+  assert.equal(secondsLeft({ ...running, budget: { steps: null, tokens: 6000 } }), 10);
+  assert.equal(secondsLeft({ ...running, budget: { steps: null, tokens: null } }), undefined);
+  assert.equal(secondsLeft({ ...running, state: "stopped" }), undefined);
+  assert.equal(secondsLeft({ ...running, step: 0, tokens: 0 }), undefined);
+  assert.deepEqual([0, 89, 90, 3599, 7200, 12_000, 200_000].map(formatSeconds), [
+    ...["0 s", "89 s", "2 min", "1 h", "2 h", "3 h 20 min", "2 d 7 h"],
+  ]);
+});
+
+test("only ends that nobody asked for are told", () => {
+  assert.equal(describeEnd(running), undefined);
+  assert.equal(describeEnd({ ...running, state: "stopped" }), undefined);
+  assert.deepEqual(describeEnd({ ...running, state: "finished" }), {
+    text: "a finished at step 50, loss 2.346.",
+    isFailure: false,
+  });
+  assert.equal(describeEnd({ ...running, state: "failed", message: "out of memory" })?.isFailure, true);
+});
