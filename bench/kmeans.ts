@@ -1,16 +1,18 @@
-// One Lloyd iteration of k-means, N × 256 to 1,024 clusters: as a fraction of this adapter's own matmul rate for the
-// same product (N × 256 by 256 × 1,024), and beside a k-means from npm on the same points.
-// Usage: node dist/bench/kmeans.js [--points 16384] [--clusters 1024] [--dimensions 256] [--runs 7] [--no-peer]
-import { availableParallelism, cpus } from "node:os";
+// One Lloyd iteration of k-means, a million × 256 to 1,024 clusters: as a fraction of this adapter's own matmul rate for the
+// same product (N × 256 by 256 × 1,024), and beside a k-means from npm on the first of the same points. Its time is
+// proportional to the number of points, so the two are compared by the time of a point.
+// Usage: node dist/bench/kmeans.js [--points 1000000] [--clusters 1024] [--dimensions 256] [--runs 3] [--precision f32|f16]
+//        [--no-peer] [--peer-points 4096] [--adapter name] [--json]
 import { parseArgs } from "node:util";
 import { Lloyd } from "../engine/clustering/lloyd.js";
 import { PointStore } from "../engine/clustering/points.js";
-import { type Gpu, Plan, whole, withGpu } from "../engine/gpu/index.js";
+import { type Gpu, openGpu, Plan, whole } from "../engine/gpu/index.js";
 import { assignTiles } from "../engine/kernels/kmeans-assign.js";
 import { matmulCalls, matmulWorkspace } from "../engine/kernels/matmul.js";
 import { median } from "../engine/kernels/measure.js";
 import { targetOf } from "../engine/kernels/target.js";
 import { Random } from "../engine/random.js";
+import { describeMachine, formatMachine } from "./machine.js";
 
 interface Peer {
   readonly name: string;
@@ -30,16 +32,53 @@ interface Measured {
 const { values: options } = parseArgs({
   allowNegative: true,
   options: {
-    points: { type: "string", default: "16384" },
+    points: { type: "string", default: "1000000" },
     clusters: { type: "string", default: "1024" },
     dimensions: { type: "string", default: "256" },
-    runs: { type: "string", default: "7" },
+    runs: { type: "string", default: "3" },
     precision: { type: "string", default: "f32" },
     peer: { type: "boolean", default: true },
+    "peer-points": { type: "string", default: "4096" },
+    adapter: { type: "string" },
+    json: { type: "boolean", default: false },
   },
 });
 
-function wholeNumber(name: "points" | "clusters" | "dimensions" | "runs"): number {
+/** What the assignment is to reach, as a share of the matmul's rate. */
+const WANTED_SHARE = 0.7;
+/** Rows drawn; more points repeat them, since no time depends on their values. */
+const DRAWN_ROWS = 65_536;
+
+interface Row {
+  readonly what: string;
+  readonly seconds: number;
+  readonly processor: number;
+  readonly gflops: number;
+  /** Time of the faster matmul over this one's, by the clock and by processor time. */
+  readonly share: number;
+  readonly processorShare: number;
+}
+
+interface PeerRow {
+  readonly name: string;
+  readonly version: string;
+  readonly points: number;
+  readonly seconds: number;
+  readonly processor: number;
+  /** Time of a point over the engine's, by the clock and by processor time. */
+  readonly ratio: number;
+  readonly processorRatio: number;
+}
+
+function pointsOf(rows: number, dimensions: number): Float32Array {
+  const drawn = new Random(1).normals(Math.min(rows, DRAWN_ROWS) * dimensions);
+  const points = new Float32Array(rows * dimensions);
+  for (let at = 0; at < points.length; at += drawn.length)
+    points.set(drawn.subarray(0, Math.min(drawn.length, points.length - at)), at);
+  return points;
+}
+
+function wholeNumber(name: "points" | "clusters" | "dimensions" | "runs" | "peer-points"): number {
   const value = Number(options[name]);
   if (Number.isInteger(value) && value > 0) return value;
   throw new Error(`--${name} ${options[name]}: give a whole number above 0`);
@@ -80,10 +119,15 @@ async function main(gpu: Gpu): Promise<void> {
     wholeNumber("runs"),
   ];
   if (dimensions % 4 !== 0) throw new Error(`--dimensions ${dimensions}: give a multiple of 4`);
+  if (points < clusters)
+    throw new Error(`--points ${points}: give at least as many as the ${clusters} clusters`);
+  if (options.precision !== "f32" && options.precision !== "f16")
+    throw new Error(`--precision ${options.precision}: give f32 or f16`);
+  const peerPoints = Math.min(points, Math.max(clusters, wholeNumber("peer-points")));
   const peer = options.peer ? await loadPeer() : undefined;
+  const machine = describeMachine(gpu);
   const target = targetOf(gpu);
-  const random = new Random(1);
-  const data = random.normals(points * dimensions);
+  const data = pointsOf(points, dimensions);
   const flops = 2 * points * clusters * dimensions;
   const tensor = options.precision === "f16" && target.tensorCores !== undefined;
   const real = tensor ? "f16" : "f32";
@@ -148,46 +192,88 @@ async function main(gpu: Gpu): Promise<void> {
     }
   }
 
-  console.log(
-    `${gpu.adapter.name}; ${cpus()[0]?.model}, ${availableParallelism()} cores, Node ${process.version}`,
-  );
-  console.log(
-    `${points} × ${dimensions} to ${clusters} clusters, ${real}, ${variant} variant; medians of ${runs} runs\n`,
-  );
   const medians = Object.entries(times).map(([what, all]) => [what, middle(all)] as const);
   const matmul = medians.slice(0, 2).map(([, m]) => m);
   const best = {
     seconds: Math.min(...matmul.map((m) => m.seconds)),
     processor: Math.min(...matmul.map((m) => m.processor)),
   };
-  for (const [what, m] of medians) {
-    console.log(
-      `${what.padEnd(30)} ${(m.seconds * 1000).toFixed(1).padStart(9)} ms ${(flops / m.seconds / 1e9).toFixed(1).padStart(8)} GFLOP/s ` +
-        `${((100 * best.seconds) / m.seconds).toFixed(0).padStart(4)} % of matmul by the clock, ` +
-        `${((100 * best.processor) / m.processor).toFixed(0)} % by processor time`,
-    );
-  }
+  const results = medians.map(
+    ([what, m]): Row => ({
+      what,
+      ...m,
+      gflops: flops / m.seconds / 1e9,
+      share: best.seconds / m.seconds,
+      processorShare: best.processor / m.processor,
+    }),
+  );
   lloyd.dispose();
   store.dispose();
 
-  if (peer) {
-    const rowsOf = (values: Float32Array) =>
-      Array.from({ length: values.length / dimensions }, (_, i) =>
-        Array.from(values.subarray(i * dimensions, (i + 1) * dimensions)),
-      );
-    const [pointRows, centroidRows] = [rowsOf(data), rowsOf(initial)];
-    const peerTimes: Measured[] = [];
-    for (let run = 0; run < Math.min(runs, 3); run++) {
-      peerTimes.push(await measure(() => peer.iterate(pointRows, centroidRows)));
-    }
-    const m = middle(peerTimes);
-    const ours = medians[medians.length - 1][1];
+  const ours = medians[medians.length - 1][1];
+  const theirs = peer && comparePeer(peer, data.subarray(0, peerPoints * dimensions), initial, runs);
+  const peerRow: PeerRow | undefined = theirs && {
+    name: (peer as Peer).name,
+    version: (peer as Peer).version,
+    points: peerPoints,
+    ...theirs,
+    ratio: theirs.seconds / peerPoints / (ours.seconds / points),
+    processorRatio: theirs.processor / peerPoints / (ours.processor / points),
+  };
+  const problem = { points, dimensions, clusters, type: real, variant, runs };
+  if (options.json) {
+    const result = { machine, ...problem, wantedShare: WANTED_SHARE, rows: results, peer: peerRow ?? null };
+    console.log(JSON.stringify(result, null, 2));
+    return;
+  }
+  console.log(
+    `${formatMachine(machine)}\n\n${points} × ${dimensions} to ${clusters} clusters, ${real}, ${variant} variant; medians of ${runs} runs; ` +
+      `${percent(WANTED_SHARE)} of matmul wanted`,
+  );
+  for (const row of results) {
     console.log(
-      `${`${peer.name} ${peer.version}`.padEnd(30)} ${(m.seconds * 1000).toFixed(1).padStart(9)} ms ` +
-        `${(flops / m.seconds / 1e9).toFixed(1).padStart(8)} GFLOP/s: the engine is ${(m.seconds / ours.seconds).toFixed(1)}× as fast ` +
-        `(${(m.processor / ours.processor).toFixed(1)}× by processor time)`,
+      `${row.what.padEnd(30)} ${(row.seconds * 1000).toFixed(1).padStart(9)} ms ${row.gflops.toFixed(1).padStart(8)} GFLOP/s ` +
+        `${percent(row.share).padStart(6)} of matmul by the clock, ${percent(row.processorShare)} by processor time`,
+    );
+  }
+  if (peerRow) {
+    console.log(
+      `${`${peerRow.name} ${peerRow.version}`.padEnd(30)} ${(peerRow.seconds * 1000).toFixed(1).padStart(9)} ms for ${peerRow.points} points: ` +
+        `a point takes it ${peerRow.ratio.toFixed(1)}× as long (${peerRow.processorRatio.toFixed(1)}× by processor time)`,
     );
   }
 }
 
-await withGpu({}, main);
+const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+
+/** Time of the peer's iteration. */
+function comparePeer(peer: Peer, points: Float32Array, centroids: Float32Array, runs: number): Measured {
+  const dimensions = wholeNumber("dimensions");
+  const rowsOf = (values: Float32Array) =>
+    Array.from({ length: values.length / dimensions }, (_, i) =>
+      Array.from(values.subarray(i * dimensions, (i + 1) * dimensions)),
+    );
+  const [pointRows, centroidRows] = [rowsOf(points), rowsOf(centroids)];
+  const times: Measured[] = [];
+  for (let run = 0; run < Math.min(runs, 3); run++) {
+    const before = process.cpuUsage();
+    const start = performance.now();
+    peer.iterate(pointRows, centroidRows);
+    const seconds = (performance.now() - start) / 1000;
+    const { user, system } = process.cpuUsage(before);
+    times.push({ seconds, processor: (user + system) / 1e6 });
+  }
+  return middle(times);
+}
+
+try {
+  const gpu = await openGpu({ adapter: options.adapter });
+  try {
+    await main(gpu);
+  } finally {
+    gpu.dispose();
+  }
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
