@@ -4,10 +4,11 @@
 // Usage: node dist/bench/kmeans.js [--points 1000000] [--clusters 1024] [--dimensions 256] [--runs 3] [--precision f32|f16]
 //        [--no-peer] [--peer-points 4096] [--adapter name] [--json]
 import { parseArgs } from "node:util";
+import { chooseTile } from "../engine/clustering/kmeans.js";
 import { Lloyd } from "../engine/clustering/lloyd.js";
 import { PointStore } from "../engine/clustering/points.js";
 import { type Gpu, openGpu, Plan, whole } from "../engine/gpu/index.js";
-import { assignTiles } from "../engine/kernels/kmeans-assign.js";
+import { tune } from "../engine/kernels/index.js";
 import { matmulCalls, matmulWorkspace } from "../engine/kernels/matmul.js";
 import { median } from "../engine/kernels/measure.js";
 import { targetOf } from "../engine/kernels/target.js";
@@ -129,12 +130,11 @@ async function main(gpu: Gpu): Promise<void> {
   const target = targetOf(gpu);
   const data = pointsOf(points, dimensions);
   const flops = 2 * points * clusters * dimensions;
-  const tensor = options.precision === "f16" && target.tensorCores !== undefined;
-  const real = tensor ? "f16" : "f32";
 
   const store = await PointStore.open(gpu, target, data, { dimensions, spherical: false, memory: 2 ** 40 });
-  const variant = tensor ? "tensor" : target.software && target.subgroupSize === 8 ? "cpu" : "tiled";
-  const [tile] = assignTiles(target, variant);
+  const tile = await chooseTile(gpu, target, options.precision, { points, clusters, dimensions });
+  const { variant } = tile;
+  const real = variant === "tensor" ? "f16" : "f32";
   const lloyd = await Lloyd.record(gpu, target, store, { clusters, spherical: false, tile });
   const initial = data.slice(0, clusters * dimensions);
   lloyd.centroids.write(initial);
@@ -158,9 +158,12 @@ async function main(gpu: Gpu): Promise<void> {
   const size = matmulWorkspace(target, shape);
   const workspace = size > 0 ? whole(await gpu.createBuffer("workspace", "f32", size)) : undefined;
   const bindings = { a: whole(a), b: whole(b), c: whole(c) };
-  const products = [true, false].map((transposeB) =>
-    Plan.record(gpu, "matmul", matmulCalls(target, { ...shape, transposeB }, bindings, workspace)),
-  );
+  const calls = () =>
+    [true, false].map((transposeB) => matmulCalls(target, { ...shape, transposeB }, bindings, workspace));
+  /* the tiles of these shapes are asked for, measured, and then used */
+  calls();
+  await tune(gpu, target);
+  const products = calls().map((each) => Plan.record(gpu, "matmul", each));
   const times: Record<string, Measured[]> = {};
   const work: [string, () => Promise<unknown>][] = [];
   for (const [i, plan] of (await Promise.all(products)).entries()) {

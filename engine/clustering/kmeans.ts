@@ -89,7 +89,7 @@ const DEFAULT_MEMORY = 4 * 2 ** 30;
 const SETTLING_PASSES = 8;
 
 /** The tile that the search uses on this device: what was or is now measured to be fastest, else the best guess. */
-async function chooseTile(
+export async function chooseTile(
   gpu: Gpu,
   target: Target,
   precision: "f32" | "f16",
