@@ -4,6 +4,7 @@ import type { SlmCli } from "./cli/slm-cli.js";
 import { workspaceCli } from "./cli/workspace-cli.js";
 import { registerConfiguration } from "./configuration/configuration.js";
 import { WorkspaceData } from "./data/workspace-data.js";
+import { type Kernels, registerKernels } from "./kernels/kernels.js";
 import { PagePanels } from "./pages/page-panels.js";
 import { registerPages } from "./pages/register.js";
 import { registerSetup } from "./setup/setup.js";
@@ -14,6 +15,7 @@ import { RunStarter } from "./training/run-starter.js";
 export interface SlmForge {
   readonly cli: SlmCli;
   readonly data: WorkspaceData;
+  readonly kernels: Kernels;
 }
 
 export function activate(context: vscode.ExtensionContext): SlmForge {
@@ -23,8 +25,8 @@ export function activate(context: vscode.ExtensionContext): SlmForge {
   const starter = new RunStarter(context, cli, data);
   context.subscriptions.push(log, data);
   registerSetup(context, cli, log);
-  registerConfiguration(context, cli, log);
+  registerConfiguration(context, cli, starter, log);
   registerRuns(context, cli, data, starter, log);
   registerPages(context, data, new PagePanels(context, cli, data, starter));
-  return { cli, data };
+  return { cli, data, kernels: registerKernels(context, cli, log) };
 }

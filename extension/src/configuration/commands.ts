@@ -1,11 +1,11 @@
 /** What the lenses above a configuration start: the run itself, in the background, or a look at what it would take. */
-import { mkdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import { messageOf } from "../../host-data/slm-command.js";
 import type { ConfigKind } from "../../language/kind.js";
 import { CliError } from "../cli/cli-error.js";
 import type { SlmCli } from "../cli/slm-cli.js";
+import type { RunStarter } from "../training/run-starter.js";
 import { kindOf } from "./config-documents.js";
 import type { Printouts } from "./printouts.js";
 
@@ -18,8 +18,8 @@ interface Target {
 
 /** Registers slmForge.run, .plan and .dryRun; each takes the file's address, else the one in the active editor. */
 export function registerRunCommands(
-  context: vscode.ExtensionContext,
   cli: SlmCli,
+  starter: RunStarter,
   printouts: Printouts,
 ): vscode.Disposable {
   const command = (id: string, action: (target: Target) => Promise<void>) =>
@@ -45,18 +45,8 @@ export function registerRunCommands(
   };
   return vscode.Disposable.from(
     command("slmForge.run", async ({ uri, kind, folder, name }) => {
-      const logs = join((context.storageUri ?? context.globalStorageUri).fsPath, "logs");
-      await mkdir(logs, { recursive: true });
-      const stamp = new Date()
-        .toISOString()
-        .replace(/[^0-9]/g, "")
-        .slice(0, 14);
-      await cli.startDetached([kind === "forge" ? "run" : "train", uri.fsPath], {
-        cwd: folder,
-        log: join(logs, `${name}-${stamp}.log`),
-      });
-      if ((await vscode.commands.getCommands(true)).includes("slmForge.openDashboard"))
-        await vscode.commands.executeCommand("slmForge.openDashboard");
+      await starter.start(`Starting ${name}`, [kind === "forge" ? "run" : "train", uri.fsPath], folder);
+      await vscode.commands.executeCommand("slmForge.openDashboard");
     }),
     command("slmForge.plan", (target) =>
       show(

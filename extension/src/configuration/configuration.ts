@@ -1,6 +1,7 @@
 /** Language features of forge.yaml and of configurations of single trainings. */
 import * as vscode from "vscode";
 import type { SlmCli } from "../cli/slm-cli.js";
+import type { RunStarter } from "../training/run-starter.js";
 import { registerRunCommands } from "./commands.js";
 import { registerCompletion } from "./completion.js";
 import { ConfigSchemas, kindOf } from "./config-documents.js";
@@ -11,6 +12,7 @@ import { Printouts } from "./printouts.js";
 export function registerConfiguration(
   context: vscode.ExtensionContext,
   cli: SlmCli,
+  starter: RunStarter,
   log: vscode.LogOutputChannel,
 ): void {
   const schemas = new ConfigSchemas(cli, context.extensionUri);
@@ -29,7 +31,7 @@ export function registerConfiguration(
   context.subscriptions.push(
     diagnostics,
     printouts,
-    registerRunCommands(context, cli, printouts),
+    registerRunCommands(cli, starter, printouts),
     registerCompletion(schemas),
     registerLenses(),
     vscode.workspace.onDidGrantWorkspaceTrust(again),

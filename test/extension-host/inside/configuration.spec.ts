@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import * as vscode from "vscode";
+import { until } from "./until.js";
 
 const folder = () => vscode.workspace.workspaceFolders![0].uri.fsPath;
 
@@ -26,14 +26,6 @@ async function open(name: string, text: string) {
   const document = await vscode.workspace.openTextDocument(path);
   await vscode.window.showTextDocument(document);
   return { document, uri: document.uri, position: document.positionAt(Math.max(0, offset)) };
-}
-
-async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  for (const end = Date.now() + 60_000; Date.now() < end; await sleep(50)) {
-    const found = await look();
-    if (found !== undefined) return found;
-  }
-  throw new Error(`${what} did not come`);
 }
 
 const labels = async ({ uri, position }: { uri: vscode.Uri; position: vscode.Position }) => {

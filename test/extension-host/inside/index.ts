@@ -7,6 +7,7 @@ export async function run(): Promise<void> {
   mocha.suite.emit("pre-require", globalThis, "", mocha);
   await import("./extension.spec.js");
   await import("./configuration.spec.js");
+  await import("./kernels.spec.js");
   const failures = await new Promise<number>((done) => mocha.run(done));
   if (failures > 0) throw new Error(`${failures} tests failed`);
 }

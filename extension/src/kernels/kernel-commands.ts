@@ -1,0 +1,164 @@
+/** Check, Benchmark and Compare with last, of the WGSL file at hand. */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import * as vscode from "vscode";
+import { messageOf } from "../../host-data/slm-command.js";
+import { entryPointsOf, type KernelResult, type ReportedDiagnostic } from "../../language/kernels.js";
+import { CliError } from "../cli/cli-error.js";
+import type { SlmCli } from "../cli/slm-cli.js";
+import type { KernelCatalog } from "./kernel-catalog.js";
+import type { KernelResults } from "./kernel-results.js";
+import type { ShaderDiagnostics } from "./shader-diagnostics.js";
+
+interface Report {
+  readonly results?: readonly KernelResult[];
+  readonly diagnostics?: readonly ReportedDiagnostic[];
+  readonly message?: string;
+}
+
+export class KernelCommands {
+  constructor(
+    private readonly cli: SlmCli,
+    private readonly catalog: KernelCatalog,
+    private readonly results: KernelResults,
+    private readonly diagnostics: ShaderDiagnostics,
+    /** Keeps the texts that were timed last. */
+    private readonly storage: vscode.Uri,
+  ) {}
+
+  register(): vscode.Disposable {
+    const command = (id: string, action: (document: vscode.TextDocument) => Promise<void>) =>
+      vscode.commands.registerCommand(id, async (given?: vscode.Uri) => {
+        try {
+          await action(await this.#documentOf(given));
+        } catch (error) {
+          void vscode.window.showErrorMessage((error as Error).message);
+        }
+      });
+    return vscode.Disposable.from(
+      command("slmForge.kernels.check", (document) => this.#check(document)),
+      command("slmForge.kernels.benchmark", (document) => this.#benchmark(document)),
+      command("slmForge.kernels.compare", (document) => this.#compare(document)),
+    );
+  }
+
+  async #check(document: vscode.TextDocument): Promise<void> {
+    const file = document.uri.fsPath;
+    if (await this.catalog.has(document)) return this.#watch(document, "Checking", ["--no-bench"]);
+    const report = await this.#run(document, "Compiling", ["kernels", "compile", "--json", "--", file]);
+    if (report === undefined) return;
+    this.diagnostics.show(document, report.diagnostics ?? []);
+    const isBroken = report.diagnostics?.some(({ severity }) => severity === "error") ?? false;
+    vscode.window.setStatusBarMessage(
+      isBroken ? `${basename(file)} does not compile` : `${basename(file)} compiles`,
+      5000,
+    );
+  }
+
+  async #benchmark(document: vscode.TextDocument): Promise<void> {
+    await this.#needKernel(document);
+    const text = document.getText();
+    await this.#watch(document, "Timing", []);
+    if (this.results.of(document.uri) === undefined) return;
+    const last = this.#lastOf(document);
+    await mkdir(dirname(last), { recursive: true });
+    await writeFile(last, text);
+  }
+
+  async #compare(document: vscode.TextDocument): Promise<void> {
+    await this.#needKernel(document);
+    const last = this.#lastOf(document);
+    if (!existsSync(last))
+      throw new CliError(
+        `${basename(document.uri.fsPath)} was not timed before. Press Benchmark, change it, then compare.`,
+      );
+    await this.#watch(document, "Comparing", ["--against", last]);
+  }
+
+  /** Where the text that was timed last is kept. */
+  #lastOf({ uri }: vscode.TextDocument): string {
+    const name = createHash("sha256").update(uri.toString()).digest("hex").slice(0, 16);
+    return join(this.storage.fsPath, "kernels", name, basename(uri.fsPath));
+  }
+
+  async #needKernel(document: vscode.TextDocument): Promise<void> {
+    if (await this.catalog.has(document)) return;
+    throw new CliError(
+      `${basename(document.uri.fsPath)} is no kernel of the engine, so there is no problem to time it on. Check compiles it.`,
+    );
+  }
+
+  async #watch(document: vscode.TextDocument, doing: string, more: readonly string[]): Promise<void> {
+    const file = document.uri.fsPath;
+    const report = await this.#run(document, doing, [
+      "kernels",
+      "watch",
+      "--once",
+      "--json",
+      ...more,
+      "--",
+      file,
+    ]);
+    if (report === undefined) return;
+    const { results, diagnostics = [], message } = report;
+    if (results === undefined) {
+      this.diagnostics.show(document, diagnostics);
+      if (diagnostics.length === 0) throw new CliError(message ?? `${basename(file)} could not be checked.`);
+      return;
+    }
+    const line = (entryPointsOf(document.getText())[0]?.line ?? 0) + 1;
+    this.diagnostics.show(
+      document,
+      results
+        .filter(({ passed }) => !passed)
+        .map(({ kernel, variant, real, worstError, seed }) => ({
+          severity: "error" as const,
+          line,
+          column: document.lineAt(line - 1).firstNonWhitespaceCharacterIndex + 1,
+          message: `${kernel} / ${variant} / ${real} is off from its reference by ${worstError.toExponential(1)} (seed ${seed}).`,
+        })),
+    );
+    this.results.show(document, results);
+  }
+
+  /** Runs a command that prints a report, whether it ends well or not; undefined when it was stopped. */
+  async #run(
+    document: vscode.TextDocument,
+    doing: string,
+    args: readonly string[],
+  ): Promise<Report | undefined> {
+    const file = document.uri.fsPath;
+    const { code, stdout, stderr } = await vscode.window.withProgress(
+      {
+        location: vscode.ProgressLocation.Notification,
+        title: `${doing} ${basename(file)}`,
+        cancellable: true,
+      },
+      (_, token) => {
+        const stop = new AbortController();
+        token.onCancellationRequested(() => stop.abort());
+        return this.cli.run(args, { cwd: dirname(file), signal: stop.signal });
+      },
+    );
+    if (code === 130 || code === 143) return undefined;
+    try {
+      return JSON.parse(stdout) as Report;
+    } catch {
+      throw new CliError(
+        messageOf(stderr) || `slm ${args.slice(0, 2).join(" ")} ended with exit code ${code}.`,
+      );
+    }
+  }
+
+  async #documentOf(given: vscode.Uri | undefined): Promise<vscode.TextDocument> {
+    const uri = given ?? vscode.window.activeTextEditor?.document.uri;
+    const document = uri && (await vscode.workspace.openTextDocument(uri));
+    if (document?.languageId !== "wgsl" || document.uri.scheme !== "file")
+      throw new CliError("Open a .wgsl file first.");
+    if (document.isDirty && !(await document.save()))
+      throw new CliError(`${document.uri.fsPath} could not be saved, and slm reads the file. Save it first.`);
+    return document;
+  }
+}
