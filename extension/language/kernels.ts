@@ -23,7 +23,8 @@ export interface KernelResult {
   readonly kernel: string;
   readonly variant: string;
   readonly real: string;
-  readonly worstError: number;
+  /** null where an answer is no finite number, which JSON cannot say. */
+  readonly worstError: number | null;
   readonly passed: boolean;
   readonly seed: number;
   readonly problem?: string;
@@ -78,8 +79,13 @@ export function describeResult(result: KernelResult): string {
     const change = (previousMilliseconds / milliseconds - 1) * 100;
     parts.push(`${Math.abs(change).toFixed(1)} % ${change < 0 ? "slower" : "faster"} than the last`);
   }
-  parts.push(`worst error ${result.worstError.toExponential(1)}`);
+  parts.push(`worst error ${describeError(result.worstError)}`);
   return `${result.passed ? "" : "WRONG "}${result.variant} ${result.real}: ${parts.join(" · ")}`;
+}
+
+/** An error in words. */
+export function describeError(error: number | null): string {
+  return error === null ? "infinite" : error.toExponential(1);
 }
 
 /** All results of a file as a Markdown table. */
@@ -93,7 +99,7 @@ export function resultsTable(results: readonly KernelResult[]): string {
       number(r.gflops),
       number(r.gigabytes),
       r.ceiling === undefined ? "–" : `${Math.round(r.ceiling * 100)} %`,
-      `${r.worstError.toExponential(1)}${r.passed ? "" : " **wrong**"}`,
+      `${describeError(r.worstError)}${r.passed ? "" : " **wrong**"}`,
       String(r.seed),
     ].join(" | "),
   );

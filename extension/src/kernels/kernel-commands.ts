@@ -5,7 +5,12 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import * as vscode from "vscode";
 import { messageOf } from "../../host-data/slm-command.js";
-import { entryPointsOf, type KernelResult, type ReportedDiagnostic } from "../../language/kernels.js";
+import {
+  describeError,
+  entryPointsOf,
+  type KernelResult,
+  type ReportedDiagnostic,
+} from "../../language/kernels.js";
 import { CliError } from "../cli/cli-error.js";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { KernelCatalog } from "./kernel-catalog.js";
@@ -117,7 +122,7 @@ export class KernelCommands {
           severity: "error" as const,
           line,
           column: document.lineAt(line - 1).firstNonWhitespaceCharacterIndex + 1,
-          message: `${kernel} / ${variant} / ${real} is off from its reference by ${worstError.toExponential(1)} (seed ${seed}).`,
+          message: `${kernel} / ${variant} / ${real} is off from its reference by ${describeError(worstError)} (seed ${seed}).`,
         })),
     );
     this.results.show(document, results);
