@@ -2,11 +2,16 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Gpu, openGpu } from "../engine/index.js";
-import { compareMethods, MODELS, REPORT_FILE } from "../specialization/comparison/comparison.js";
+import {
+  type ComparisonOptions,
+  compareMethods,
+  MODELS,
+  REPORT_FILE,
+} from "../specialization/comparison/comparison.js";
 import { JobStopped } from "../specialization/methods/index.js";
 import { formatQuantity } from "../specialization/planner/index.js";
 import type { ForgeConfig } from "../specialization/stages/forge-config.js";
-import { Job } from "../specialization/stages/job.js";
+import { Job, type JobListener } from "../specialization/stages/job.js";
 import type { ComparisonReport, MachineSummary } from "../specialization/stages/report-types.js";
 import { writeFileAtomically } from "../specialization/training/atomic-file.js";
 import { storageType } from "../specialization/training/training-graph.js";
@@ -34,58 +39,51 @@ export interface JobOptions {
 }
 
 /** Runs a job to its end; null where it was stopped, with everything so far kept. */
-export async function runJob(
+export async function runJob(config: ForgeConfig, options: JobOptions): Promise<JobOutcome | null> {
+  const page = join(config.output.folder, "report.html");
+  const report = await withJob(config, options, async (job, comparison, line) => {
+    let written = 0;
+    let last: ComparisonReport | undefined;
+    const save = (now: ComparisonReport) => writeFileAtomically(page, reportPage(now));
+    try {
+      const made = await compareMethods(job, {
+        ...comparison,
+        onReport(now) {
+          if (last !== undefined) sayNews(line, last, now);
+          last = now;
+          if (performance.now() - written < PAGE_INTERVAL_MS) return;
+          save(now);
+          written = performance.now();
+        },
+      });
+      save(made);
+      return made;
+    } catch (error) {
+      if (last !== undefined && error instanceof JobStopped) save(last);
+      throw error;
+    }
+  });
+  if (report === null) return null;
+  const files = [join(config.output.folder, REPORT_FILE), page];
+  if (options.saveModels) files.push(join(config.output.folder, MODELS));
+  return { report, files };
+}
+
+/** Opens a device and lets `use` work on a job, with its progress on one line; null where the user stopped it. */
+export async function withJob<T>(
   config: ForgeConfig,
   { command, saveModels, gpu: given }: JobOptions,
-): Promise<JobOutcome | null> {
+  use: (job: Job, options: ComparisonOptions, line: ProgressLine) => Promise<T>,
+): Promise<T | null> {
   const gpu = given ?? (await openGpu({ adapter: config.device.adapter }));
   const line = new ProgressLine();
   const stop = new AbortController();
   const restore = handleSignals(() => stop.abort(), line);
-  const page = join(config.output.folder, "report.html");
-  let written = 0;
-  let stage = "";
-  let report: ComparisonReport | undefined;
-  const job = new Job(
-    gpu,
-    config,
-    {
-      onStage(name, detail) {
-        const text = detail === undefined ? name : `${name}: ${detail}`;
-        /* what lies inside an entry of the table is part of its line */
-        if (detail !== undefined && config.methods.some((method) => method === name)) stage = text;
-        line.show(text);
-      },
-      onStep(run, p) {
-        line.show(
-          `${stage}  ${run}  step ${p.step}  loss ${p.loss.toFixed(3)}  ${formatCount(p.tokensPerSecond)}tokens/s  ` +
-            `${(100 * p.progress).toFixed(0)} %, ${formatDuration(p.secondsLeft)} left`,
-        );
-      },
-      onMessage: (message) => line.print(message),
-    },
-    stop.signal,
-  );
+  const job = new Job(gpu, config, listenerOf(config, line), stop.signal);
   try {
-    const made = await compareMethods(job, {
-      command,
-      saveModels,
-      machine: machineOf(gpu, config),
-      onReport(now) {
-        if (report !== undefined) sayNews(line, report, now);
-        report = now;
-        if (performance.now() - written < PAGE_INTERVAL_MS) return;
-        writeFileAtomically(page, reportPage(now));
-        written = performance.now();
-      },
-    });
-    writeFileAtomically(page, reportPage(made));
-    const files = [join(config.output.folder, REPORT_FILE), page];
-    if (saveModels) files.push(join(config.output.folder, MODELS));
-    return { report: made, files };
+    return await use(job, { command, saveModels, machine: machineOf(gpu, config) }, line);
   } catch (error) {
     if (!(error instanceof JobStopped) && !stop.signal.aborted) throw error;
-    if (report !== undefined) writeFileAtomically(page, reportPage(report));
     line.print(`stopped; ${command} goes on`);
     return null;
   } finally {
@@ -93,6 +91,26 @@ export async function runJob(
     restore();
     if (given === undefined) gpu.dispose();
   }
+}
+
+function listenerOf(config: ForgeConfig, line: ProgressLine): JobListener {
+  const entries: ReadonlySet<string> = new Set([...config.methods, ...Object.keys(config.compare.variants)]);
+  let entry = "";
+  return {
+    onStage(name, detail) {
+      const text = detail === undefined ? name : `${name}: ${detail}`;
+      /* what lies inside an entry of the table is part of its line */
+      if (entries.has(name)) entry = text;
+      line.show(text);
+    },
+    onStep(run, p) {
+      line.show(
+        `${entry}  ${run}  step ${p.step}  loss ${p.loss.toFixed(3)}  ${formatCount(p.tokensPerSecond)}tokens/s  ` +
+          `${(100 * p.progress).toFixed(0)} %, ${formatDuration(p.secondsLeft)} left`,
+      );
+    },
+    onMessage: (message) => line.print(message),
+  };
 }
 
 function sayNews(line: ProgressLine, before: ComparisonReport, now: ComparisonReport): void {

@@ -11,6 +11,7 @@ import { registerEmbed } from "./commands/embed.js";
 import { registerEval } from "./commands/eval.js";
 import { registerExport } from "./commands/export.js";
 import { registerGenerate } from "./commands/generate.js";
+import { registerInit } from "./commands/init.js";
 import { registerKernels } from "./commands/kernels.js";
 import { registerPlan } from "./commands/plan.js";
 import { registerProject } from "./commands/project.js";
@@ -35,6 +36,7 @@ export function createProgram(): Command {
   registerClusters(program);
   registerPlan(program);
   registerConfig(program);
+  registerInit(program);
   registerRun(program);
   registerTrain(program, registerRuns(program));
   registerEval(program);

@@ -1,6 +1,5 @@
 /** A training session: a configuration on a device, tried out or trained to a finished run. Used by every command that trains. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { freemem, tmpdir, totalmem } from "node:os";
+import { freemem, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBytes, type Gpu, openGpu, type ParameterStore, type TrainingMemory } from "../engine/index.js";
 import { targetOf, tune } from "../engine/kernels/index.js";
@@ -14,8 +13,9 @@ import {
 import { Tokenizer } from "../specialization/tokenizer/index.js";
 import { readState } from "../specialization/training/checkpoint.js";
 import { modelArchitecture, type RunConfig } from "../specialization/training/config.js";
+import { measureStep } from "../specialization/training/measure-step.js";
 import { type PreparedData, prepareData } from "../specialization/training/prepare.js";
-import { RUN_FILES, RunError, RunFolder } from "../specialization/training/run-folder.js";
+import { RUN_FILES, RunError, type RunFolder } from "../specialization/training/run-folder.js";
 import { removeRun } from "../specialization/training/run-list.js";
 import { Trainer } from "../specialization/training/trainer.js";
 import { storageType, trainingMemory } from "../specialization/training/training-graph.js";
@@ -158,7 +158,7 @@ export class Session {
     let refusal: string | undefined;
     try {
       this.#checkMemory(memory);
-      seconds = await this.#measureStep(data, architecture);
+      seconds = await measureStep(this.gpu, this.config, { architecture, data });
     } catch (error) {
       refusal = (error as Error).message;
     }
@@ -222,49 +222,7 @@ export class Session {
     /* compiling names the shapes whose tiles have not been compared yet */
     this.#checkMemory(await trainingMemory(this.gpu, this.config, { architecture }));
     await tune(this.gpu, targetOf(this.gpu));
-    return this.#measureStep(data, architecture);
-  }
-
-  /** Median time of a few real steps. */
-  async #measureStep(data: PreparedData, architecture: Architecture): Promise<number> {
-    const config: RunConfig = {
-      ...this.config,
-      name: "dry-run",
-      training: { ...this.config.training, budget: { steps: 4 } },
-      evaluation: { ...this.config.evaluation, every: 0, tokens: 1 },
-      samples: { ...this.config.samples, prompts: [] },
-      checkpoints: { ...this.config.checkpoints, every: 0 },
-    };
-    const folder = mkdtempSync(join(tmpdir(), "slm-dry-run-"));
-    try {
-      const run = RunFolder.create({
-        ...config,
-        output: { ...config.output, runs: folder, tensorboard: false },
-      });
-      const times: number[] = [];
-      let last = performance.now();
-      const listener: TrainingListener = {
-        onStep: () => {
-          times.push(performance.now() - last);
-          last = performance.now();
-        },
-      };
-      const trainer = await Trainer.create(
-        this.gpu,
-        run,
-        { architecture, data: { ...data, validation: new Map() } },
-        listener,
-      );
-      try {
-        await trainer.measure(4);
-      } finally {
-        await trainer.dispose();
-        run.close("finished");
-      }
-      return times.slice(1).sort((a, b) => a - b)[1] / 1000;
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    return measureStep(this.gpu, this.config, { architecture, data });
   }
 
   /**

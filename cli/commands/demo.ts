@@ -1,33 +1,37 @@
 /**
- * `slm demo`: a small language model from nothing, on text that every installation has. Trains through the same session as
- * `slm train`, then draws the loss, evaluates, lets the model write, and says what to do with one's own files.
+ * `slm demo`: the whole job of `slm run` in miniature, on text that every installation has: a generic model, fine-tuned,
+ * and specialised by importance sampling and by a projected network. Ends with the table, and with one's own files.
  */
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { styleText } from "node:util";
 import { type Command, InvalidArgumentError } from "commander";
 import { type Gpu, openGpu } from "../../engine/index.js";
-import { cacheFolder } from "../../engine/kernels/index.js";
+import { MODELS } from "../../specialization/comparison/comparison.js";
 import { openExportSource } from "../../specialization/export/source.js";
-import { parameterCount } from "../../specialization/models/architecture.js";
+import { PRESETS, parameterCount } from "../../specialization/models/architecture.js";
 import { loadParameters } from "../../specialization/models/load.js";
-import { Tokenizer } from "../../specialization/tokenizer/index.js";
 import {
-  type Budget,
-  completeConfig,
-  modelArchitecture,
-  type RunConfig,
-} from "../../specialization/training/config.js";
-import { Evaluator, type SetLoss } from "../../specialization/training/evaluate.js";
-import { prepareSet } from "../../specialization/training/prepare.js";
-import { RUN_FILES, RunFolder } from "../../specialization/training/run-folder.js";
+  completeForge,
+  type ForgeConfig,
+  type ForgeConfigInput,
+  forgeToYaml,
+  loadForge,
+} from "../../specialization/stages/forge-config.js";
+import type { ComparisonReport } from "../../specialization/stages/report-types.js";
+import { Tokenizer } from "../../specialization/tokenizer/index.js";
+import { writeFileAtomically } from "../../specialization/training/atomic-file.js";
+import { completeConfig } from "../../specialization/training/config.js";
+import { RUN_FILES } from "../../specialization/training/run-folder.js";
 import { readMetrics } from "../../specialization/training/run-metrics.js";
 import { type ChartPoint, lossChart } from "../chart.js";
 import { commandName, nextSteps } from "../demo/commands.js";
 import { installedPackages } from "../demo/packages.js";
-import { writeSamples } from "../demo/samples.js";
+import { PROMPT, writeSample } from "../demo/samples.js";
 import { type DemoText, writeDemoText } from "../demo/text.js";
+import { runJob } from "../job-session.js";
 import { formatDuration } from "../progress.js";
-import { cacheOf, Session } from "../session.js";
+import { Session } from "../session.js";
 import { type Column, formatCount, formatTable } from "../table.js";
 
 interface DemoOptions {
@@ -37,25 +41,29 @@ interface DemoOptions {
   readonly json?: boolean;
 }
 
-const RUNS = "runs";
-const HELD_OUT = "held-out";
-/** Training time, so that all of the demo takes well under ten minutes on two CPU cores, and under one on a GPU. */
-const MINUTES = { software: 5, gpu: 0.5 };
-/** One sequence: in minutes on a CPU many small updates teach more than few large ones. A GPU would idle on so few. */
-const BATCH = { software: 1, gpu: 32 };
+const FOLDER = "demo";
+const DOMAIN = "declarations";
+/** Training time, so that all of the demo takes well under ten minutes on two CPU cores, and under two on a GPU. */
+const MINUTES = { software: 5, gpu: 1 };
+/** In minutes on a CPU many small updates teach more than few large ones. A GPU would idle on so few sequences. */
+const BATCH = { software: 2, gpu: 32 };
+const CONTEXT = 128;
 const LEARNING_RATE = 3e-3;
 const VOCABULARY = 2048;
 const FEWEST_STEPS = 10;
+/** Steps of fine-tuning at most, as a share of those of pretraining. */
+const FINE_TUNING = 0.2;
+/** Three pretrainings, of which the projected network's step takes longer, and three fine-tunings. */
+const PRETRAININGS = 3 * (1 + FINE_TUNING) + 0.6;
 const EVALUATIONS = 10;
-const CHECKPOINTS = 5;
 const EVALUATED_TOKENS = 8192;
-const CHART = { width: 70, height: 13 };
+const CHART = { width: 70, height: 11 };
 
 export function registerDemo(program: Command): void {
   program
     .command("demo")
-    .description("train a small language model on the text of the installed packages, and see what it learns")
-    .option("--minutes <number>", "training time (default: 5, on a GPU 0.5)", parseMinutes)
+    .description("specialise a small model on type declarations, out of the text of the installed packages")
+    .option("--minutes <number>", "training time (default: 5, on a GPU 1)", parseMinutes)
     .option("--seed <number>", "seed of the weights and of the order of the text", parseSeed, 1)
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON on standard output; progress goes to standard error")
@@ -79,107 +87,173 @@ function parseSeed(text: string): number {
 async function demo(options: DemoOptions): Promise<void> {
   const begin = performance.now();
   const say = options.json ? () => undefined : (text: string) => console.log(text);
+  const folder = freeFolder(FOLDER);
+  const configFile = join(folder, "forge.yaml");
   const gpu = await openGpu({ adapter: options.adapter });
   try {
-    say(bold("A small language model, trained from nothing on this machine"));
-    const text = await writeDemoText(installedPackages(), resolve(cacheOf(RUNS), "demo"));
+    say(bold("Small models for TypeScript declarations, trained from nothing on this machine"));
+    const text = await writeDemoText(installedPackages(), join(folder, "text"));
     say(describeText(text));
     const kind = gpu.adapter.kind === "gpu" ? "gpu" : "software";
     const minutes = options.minutes ?? MINUTES[kind];
-    const trial = configOf(options, text, BATCH[kind], { minutes });
-    const session = new Session(gpu, trial, options.json === true);
-    const secondsPerStep = await session.secondsPerStep();
-    const steps = Math.max(FEWEST_STEPS, Math.floor((minutes * 60) / secondsPerStep));
-    const config = configOf(options, text, BATCH[kind], { steps, minutes });
-    say(describeTraining(gpu, config, secondsPerStep));
-    const run = RunFolder.create(config);
-    const report = await session.train(run, false);
-    const curve = readCurve(run.path);
-    if (report.end === "stopped") {
-      const resume = `${commandName()} runs resume ${report.run}`;
-      say(`\nStopped at step ${report.step}. To go on: ${resume}`);
-      if (options.json) printJson({ ...report, curve, next: [resume] });
+    const secondsPerStep = await measureStep(gpu, text, BATCH[kind]);
+    const steps = Math.max(FEWEST_STEPS, Math.floor((minutes * 60) / secondsPerStep / PRETRAININGS));
+    const config = configOf(options, text, folder, BATCH[kind], steps);
+    writeFileAtomically(configFile, forgeToYaml(config));
+    say(describeTraining(gpu, config, secondsPerStep, steps));
+    const goOn = `${commandName()} run ${join(folder, "forge.yaml")}`;
+    /* read again, so that the demo is what the file says */
+    const outcome = await runJob(loadForge(configFile).config, { command: goOn, saveModels: true, gpu });
+    if (outcome === null) {
+      if (options.json) printJson({ end: "stopped", folder, next: [goOn] });
       return;
     }
-    say(`\n${bold("What it learned")}\n`);
+    const { report } = outcome;
+    const rows = rowsOf(report);
+    const curve = readCurve(join(folder, "runs", report.results[0].runs.pretraining as string));
+    say(`\n${bold("How the generic model learned")}\n`);
     say(indent(lossChart({ ...curve, ...CHART, validationName: "held-out text" })));
-
-    const results = await tryModel(gpu, run.path, BATCH[kind], text, options.json !== true);
-    const next = nextSteps({ path: run.path, heldOutFile: text.heldOutFile, steps: report.step });
+    say(`\n${bold("How well each model predicts type declarations that none has seen")}\n`);
+    say(indent(formatTable(COLUMNS, rows)));
+    const model = join(folder, MODELS, `${bestOf(report)}-${DOMAIN}`);
+    say(`\n${bold("What the best of them writes")}\n\n${indent(bold(PROMPT), 4)}`);
+    const sample = await sampleOf(gpu, model, (piece) => {
+      if (!options.json) process.stdout.write(piece.replaceAll("\n", "\n    "));
+    });
+    const next = nextSteps({ configFile, model, heldOutFile: text.domain.heldOut.file, folder });
     const seconds = (performance.now() - begin) / 1000;
     if (options.json) {
-      const { kinds, packages, trainingBytes, heldOutBytes, repeats } = text;
-      const corpus = { kinds, packages, trainingBytes, heldOutBytes, repeats };
-      const commands = next.map(({ command }) => command);
+      const { kinds, packages, repeats, generic, domain } = text;
       printJson({
-        ...report,
+        end: "budget",
+        folder,
         adapter: gpu.adapter.name,
-        corpus,
+        corpus: { kinds, packages, repeats, generic, domain },
+        steps,
         curve,
-        ...results,
+        models: rows,
+        sample: { prompt: PROMPT, text: sample },
         seconds,
-        next: commands,
+        next: next.map(({ command }) => command),
       });
       return;
     }
-    say(`\n${bold("Next")}\n`);
+    say(`\n\n${bold("Next")}\n`);
     for (const { purpose, command } of next) say(`  ${purpose}\n    ${bold(command)}\n`);
-    say(`  The run is in ${report.path}. All of this took ${formatDuration(seconds)}.`);
+    say(`  Report: ${join(folder, "report.html")}. All of this took ${formatDuration(seconds)}.`);
   } finally {
     gpu.dispose();
   }
 }
 
-/** The tiny preset on the demo's text. */
-function configOf(options: DemoOptions, text: DemoText, batch: number, budget: Budget): RunConfig {
-  const steps = budget.steps ?? FEWEST_STEPS;
-  return completeConfig({
-    name: "demo",
-    seed: options.seed,
-    data: {
-      train: text.trainingFile,
-      validation: { [HELD_OUT]: text.heldOutFile },
-      /* the text holds no repeats */
-      deduplicate: "none",
-    },
-    tokenizer: { vocabulary: VOCABULARY },
-    model: { preset: "tiny" },
-    training: {
-      batch,
-      budget,
-      learningRate: LEARNING_RATE,
-      ...(options.adapter === undefined ? {} : { adapter: options.adapter }),
-    },
-    evaluation: { every: Math.ceil(steps / EVALUATIONS), tokens: EVALUATED_TOKENS },
-    checkpoints: { every: Math.ceil(steps / CHECKPOINTS), keepLast: 1, keepBest: false },
-    output: { runs: resolve(RUNS) },
-  });
+/** demo, or demo-2, demo-3 … where that is taken. */
+function freeFolder(wanted: string): string {
+  for (let number = 1; ; number++) {
+    const folder = resolve(number === 1 ? wanted : `${wanted}-${number}`);
+    if (!existsSync(folder)) return folder;
+  }
 }
 
-function describeText({ packages, kinds, trainingBytes, heldOutBytes, repeats }: DemoText): string {
-  const rows = kinds.map(({ kind, documents, bytes }) => ({ kind, documents, bytes }));
+/** Seconds that a step of the small model takes here. */
+async function measureStep(gpu: Gpu, text: DemoText, batch: number): Promise<number> {
+  const config = completeConfig({
+    name: "demo-step",
+    data: { train: text.domain.training.file, validation: { held: text.domain.heldOut.file } },
+    tokenizer: { vocabulary: VOCABULARY },
+    model: { preset: "tiny", context: CONTEXT },
+    training: { batch, budget: { steps: FEWEST_STEPS } },
+    output: { runs: join(text.domain.training.file, "..", "..", "stages") },
+  });
+  return new Session(gpu, config, true).secondsPerStep();
+}
+
+/** The tiny preset on the demo's text. */
+function configOf(
+  { seed, adapter }: DemoOptions,
+  { generic, domain }: DemoText,
+  folder: string,
+  batch: number,
+  steps: number,
+): ForgeConfig {
+  const input: ForgeConfigInput = {
+    name: "demo",
+    seed,
+    methods: ["slm", "slm-is", "slm-pn"],
+    /* the text holds no repeats */
+    corpus: { train: generic.training.file, validation: generic.heldOut.file, deduplicate: "none" },
+    domains: { [DOMAIN]: { train: domain.training.file, validation: domain.heldOut.file } },
+    tokenizer: { vocabulary: VOCABULARY },
+    embeddings: { window: 512, dimensions: 64 },
+    clusters: { k: 32 },
+    sampling: { smoothing: "dirichlet" },
+    model: { preset: "tiny", context: CONTEXT },
+    projection: { experts: 8 },
+    pretraining: { batch, budget: { steps }, learningRate: LEARNING_RATE },
+    fineTuning: { steps: Math.max(FEWEST_STEPS, Math.round(steps * FINE_TUNING)) },
+    evaluation: { every: Math.ceil(steps / EVALUATIONS), tokens: EVALUATED_TOKENS },
+    ...(adapter !== undefined && { device: { adapter } }),
+    output: { folder },
+  };
+  return completeForge(input);
+}
+
+function describeText({ packages, kinds, generic, domain, repeats }: DemoText): string {
+  const size = ({ bytes }: { bytes: number }) => `${formatCount(bytes)}B`;
   return [
     `\n${bold(`Text: what ${packages} installed packages say`)}\n`,
-    indent(formatTable(KIND_COLUMNS, rows)),
+    indent(formatTable(KIND_COLUMNS, kinds)),
     "",
-    `  ${formatCount(trainingBytes)}B to train on, ${formatCount(heldOutBytes)}B held out to test on; ` +
-      `${repeats} repeats were left out.`,
+    `  Generic text: ${size(generic.training)} to train on, ${size(generic.heldOut)} held out; ${repeats} repeats were left out.`,
+    `  The domain: type declarations, of which there is little: ${size(domain.training)} to train on, ` +
+      `${size(domain.heldOut)} to stop and to test by.`,
   ].join("\n");
 }
 
-function describeTraining(gpu: Gpu, config: RunConfig, secondsPerStep: number): string {
-  const architecture = modelArchitecture(config, VOCABULARY)!;
-  const { batch, budget } = config.training;
+function describeTraining(gpu: Gpu, config: ForgeConfig, secondsPerStep: number, steps: number): string {
+  const { batch } = config.pretraining;
+  const size = parameterCount({ ...PRESETS.tiny.architecture, vocabulary: VOCABULARY });
   return [
     `\n${bold("Training")}\n`,
-    `  Model    ${formatCount(parameterCount(architecture))} parameters: the preset tiny with a vocabulary of ${VOCABULARY}`,
+    `  Models   ${formatCount(size)} parameters: the preset tiny with a vocabulary of ${VOCABULARY}`,
     `  Adapter  ${gpu.adapter.name}${gpu.adapter.kind === "software" ? ", software, no GPU" : ""}`,
-    `  Time     a step of ${batch * architecture.context} tokens takes ${secondsPerStep.toPrecision(2)} s here: ` +
-      `${budget.steps} steps, ${budget.minutes} min at most`,
+    `  Time     a step of ${batch * CONTEXT} tokens takes ${secondsPerStep.toPrecision(2)} s here: ${steps} steps for each of`,
+    "           the generic model, the one on resampled text (SLM-is) and the projected network (SLM-pn)",
     "",
     "  Ctrl-C stops early and keeps what was learned.",
     "",
   ].join("\n");
+}
+
+interface Row {
+  readonly model: string;
+  readonly perplexity: number;
+  readonly bitsPerByte: number;
+  /** On generic text. */
+  readonly generic: number;
+}
+
+/** The generic model, and each way to make more of it. */
+function rowsOf({ results }: ComparisonReport): Row[] {
+  const of = (entry: string) => results.find((each) => each.entry === entry) as (typeof results)[number];
+  const row = (model: string, entry: string, when: "before" | "after"): Row => {
+    const { perplexity, bitsPerByte, generic } = of(entry);
+    return {
+      model,
+      perplexity: perplexity[when] as number,
+      bitsPerByte: bitsPerByte[when] as number,
+      generic: generic[when] as number,
+    };
+  };
+  return [
+    row("generic model", "slm", "before"),
+    row("fine-tuned", "slm", "after"),
+    row("SLM-is: resampled text, fine-tuned", "slm-is", "after"),
+    row("SLM-pn: projected network, fine-tuned", "slm-pn", "after"),
+  ];
+}
+
+function bestOf({ results }: ComparisonReport): string {
+  return [...results].sort((a, b) => a.perplexity.after - b.perplexity.after)[0].entry;
 }
 
 /** Losses of the training steps and of the held-out text, from the run's folder. */
@@ -197,48 +271,15 @@ function readCurve(path: string): { training: ChartPoint[]; validation: ChartPoi
   return { training, validation };
 }
 
-/** Evaluates the trained model on all of the held-out text, as `slm eval` does, and lets it write. */
-async function tryModel(gpu: Gpu, path: string, batch: number, text: DemoText, print: boolean) {
-  const source = await openExportSource(path);
+async function sampleOf(gpu: Gpu, model: string, show: (piece: string) => void): Promise<string> {
+  const source = await openExportSource(model);
   try {
-    const { architecture, tokenizerPath } = source;
-    const tokenizer = await Tokenizer.load(tokenizerPath);
+    const tokenizer = await Tokenizer.load(source.tokenizerPath);
     const parameters = await loadParameters(gpu, source, "f32");
-    const cache = join(cacheFolder(), "tokens");
-    const { shards } = await prepareSet(HELD_OUT, [text.heldOutFile], tokenizer, cache);
-    const evaluator = await Evaluator.create(gpu, architecture, parameters, { batch, dtype: "f32" });
-    const evaluation = await evaluator.shards(shards, tokenizer);
-    evaluator.dispose();
-    shards.close();
-    if (print) console.log(describeEvaluation(evaluation, architecture.vocabulary));
-    const samples = await writeSamples(gpu, architecture, parameters, tokenizer, {
-      begin: (kind, prompt) => print && process.stdout.write(`\n  ${kind}\n\n${indent(bold(prompt), 4)}`),
-      write: (piece) => print && process.stdout.write(piece.replaceAll("\n", "\n    ")),
-      end: () => print && process.stdout.write("\n"),
-    });
-    return { evaluation, samples };
+    return await writeSample(gpu, source.architecture, parameters, tokenizer, show);
   } finally {
     await source.close();
   }
-}
-
-function describeEvaluation(evaluation: SetLoss, vocabulary: number): string {
-  /* what a model that has learned nothing would give: every token alike */
-  const nats = Math.log(vocabulary);
-  const untrained = {
-    loss: nats,
-    perplexity: vocabulary,
-    bitsPerByte: (nats * evaluation.tokens) / Math.LN2 / evaluation.bytes,
-  };
-  const rows = [
-    { name: "untrained, every token alike", ...untrained },
-    { name: "trained", ...evaluation },
-  ];
-  return [
-    `\n${bold(`How well it predicts ${evaluation.documents} documents that it has not seen`)}\n`,
-    indent(formatTable(LOSS_COLUMNS, rows)),
-    `\n${bold("What it writes")}`,
-  ].join("\n");
 }
 
 const KIND_COLUMNS: readonly Column<DemoText["kinds"][number]>[] = [
@@ -247,21 +288,19 @@ const KIND_COLUMNS: readonly Column<DemoText["kinds"][number]>[] = [
   { title: "size", align: "right", text: ({ bytes }) => `${formatCount(bytes)}B` },
 ];
 
-const LOSS_COLUMNS: readonly Column<
-  { name: string } & Pick<SetLoss, "loss" | "perplexity" | "bitsPerByte">
->[] = [
-  { title: "model", text: ({ name }) => name },
-  { title: "loss", align: "right", text: ({ loss }) => loss.toFixed(3) },
+const COLUMNS: readonly Column<Row>[] = [
+  { title: "model", text: ({ model }) => model },
   { title: "perplexity", align: "right", text: ({ perplexity }) => perplexity.toFixed(1) },
   { title: "bits/byte", align: "right", text: ({ bitsPerByte }) => bitsPerByte.toFixed(3) },
+  { title: "on generic text", align: "right", text: ({ generic }) => generic.toFixed(1) },
 ];
 
 function bold(text: string): string {
   return process.stdout.isTTY === true && !process.env.NO_COLOR ? styleText("bold", text) : text;
 }
 
-function indent(text: string, spaces = 2): string {
-  return text.replace(/^/gm, " ".repeat(spaces));
+function indent(text: string, by = 2): string {
+  return text.replace(/^(?=.)/gm, " ".repeat(by));
 }
 
 function printJson(value: object): void {

@@ -6,7 +6,6 @@ import {
   findingOf,
   fineTuningTokens,
   formatQuantity,
-  type MethodPlan,
   makePlan,
   networksOf,
   type Plan,
@@ -20,9 +19,11 @@ import {
   TOKENS_PER_PARAMETER,
 } from "../../specialization/planner/index.js";
 import { describeDiagnosis, type SmoothingRule } from "../../specialization/sampling/index.js";
-import { type Column, formatTable } from "../table.js";
+import { preview } from "../job-preview.js";
+import { describeCosts } from "../plan-table.js";
 
 interface PlanOptions {
+  readonly set: readonly string[];
   readonly budget?: string;
   readonly domains: string;
   readonly domainTokens: string;
@@ -47,6 +48,11 @@ export function registerPlan(program: Command): void {
   program
     .command("plan")
     .description("cost of every method for N domains, break-even points, and which method to take")
+    .argument(
+      "[forge.yaml]",
+      "a job to plan: its text is read and clustered, a step is timed; other options do not apply",
+    )
+    .option("--set <key=value>", "override a key of the job; may be repeated", gather, [])
     .option(
       "--budget <amount>",
       "for all domains: hours (650h), FLOPs (1e21flop), or pretraining tokens (60Gtok)",
@@ -81,12 +87,17 @@ export function registerPlan(program: Command): void {
     .option("--max-repetitions <r>", "most readings of a generic document when resampling")
     .option("--paper", "the paper's machine, models and lengths, to see its tables reproduced")
     .option("--json", "print JSON")
-    .action((options: PlanOptions) => {
+    .action(async (job: string | undefined, options: PlanOptions) => {
+      if (job !== undefined) return preview(job, options);
       const { request, reports } = prepare(options);
       const plan = makePlan(request);
       if (options.json) console.log(JSON.stringify({ ...plan, diagnostics: reports }, null, 2));
       else print(plan, request, reports);
     });
+}
+
+function gather(value: string, all: readonly string[]): readonly string[] {
+  return [...all, value];
 }
 
 function parsePreset(value: string): PresetName {
@@ -173,14 +184,7 @@ function optional(
 }
 
 function print(plan: Plan, request: PlanRequest, reports: readonly DomainReport[]): void {
-  console.log(formatTable(columns(plan), plan.methods));
-  const crossing = plan.breakEvens.filter(({ cheaperBelow, cheaperAbove }) =>
-    [cheaperBelow, cheaperAbove].every((method) => COMPARED.has(method)),
-  );
-  if (crossing.length > 0) console.log("\nBreak-even:");
-  for (const { domains, cheaperBelow, cheaperAbove } of crossing) {
-    console.log(`  ${cheaperBelow} is cheaper than ${cheaperAbove} below ${domains.toFixed(1)} domains`);
-  }
+  console.log(describeCosts(plan).join("\n"));
   const { pretraining } = request.figures;
   const lengths = Object.entries(pretraining).map(
     ([m, tokens]) => `${m} ${formatQuantity(tokens, "tokens")}`,
@@ -198,43 +202,4 @@ function print(plan: Plan, request: PlanRequest, reports: readonly DomainReport[
   for (const caution of cautions) console.log(`  Note: ${caution}`);
 }
 
-/** Break-even points that a choice between methods hangs on; the rest is in the JSON. */
-const COMPARED = new Set(["slm", "slm-is", "slm-pn", "slm-mix", "llm"]);
-
 const PER_DOMAIN_NOTE = " (slm-is: for each domain; slm-mix: all experts together)";
-
-function columns(plan: Plan): Column<MethodPlan>[] {
-  const { unit } = plan;
-  const right = "right" as const;
-  const cost = (title: string, key: "shared" | "perDomain" | "total"): Column<MethodPlan> => ({
-    title,
-    align: right,
-    text: (m) => formatQuantity(m[key][unit] as number, unit),
-  });
-  const all: Column<MethodPlan>[] = [
-    { title: "method", text: (m) => m.method },
-    cost("shared", "shared"),
-    cost("each domain", "perDomain"),
-    cost(`total for ${plan.domains}`, "total"),
-  ];
-  if (unit === "hours") {
-    all.push({ title: "arithmetic", align: right, text: (m) => formatQuantity(m.total.flops, "flops") });
-  }
-  if (plan.methods.some((m) => m.trainable !== undefined)) {
-    all.push({
-      title: "budget covers",
-      align: right,
-      text: (m) => (m.trainable === undefined ? "–" : `${Math.floor(100 * Math.max(0, m.trainable))} %`),
-    });
-  }
-  all.push(
-    { title: "GPU memory", align: right, text: (m) => formatQuantity(m.footprint.trainingBytes, "bytes") },
-    { title: "disk", align: right, text: (m) => formatQuantity(m.footprint.diskBytes, "bytes") },
-    {
-      title: "model used",
-      align: right,
-      text: (m) => formatQuantity(m.footprint.inferenceParameters, "parameters"),
-    },
-  );
-  return all;
-}

@@ -3,10 +3,12 @@ import type { Command } from "commander";
 import { type ForgeConfig, loadForge } from "../../specialization/stages/forge-config.js";
 import { formatProblem } from "../../specialization/training/config.js";
 import { describeComparison } from "../comparison-table.js";
+import { preview } from "../job-preview.js";
 import { type JobOutcome, runJob } from "../job-session.js";
 
 interface RunOptions {
   readonly set: readonly string[];
+  readonly dryRun?: boolean;
   readonly json?: boolean;
 }
 
@@ -27,13 +29,20 @@ export function registerRun(program: Command): void {
         [],
       )
       .option("--json", "print the report as JSON on standard output; progress goes to standard error")
+      .option(
+        "--dry-run",
+        "read and cluster the text, time a step, print what each method would cost; train nothing",
+      )
       .addHelpText("after", STOPPING);
   command(
     "run",
     "from text to specialised models: every method of the job for every domain, then a report",
-  ).action((path: string, options: RunOptions) => run("run", path, options, withoutComparison));
+  ).action((path: string, options: RunOptions) =>
+    options.dryRun ? preview(path, options) : run("run", path, options, withoutComparison),
+  );
   command("compare", "the same with all set sizes, seeds, lengths and variants under `compare`").action(
-    (path: string, options: RunOptions) => run("compare", path, options, (config) => config),
+    (path: string, options: RunOptions) =>
+      options.dryRun ? preview(path, options) : run("compare", path, options, (config) => config),
   );
 }
 

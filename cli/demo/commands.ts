@@ -8,43 +8,45 @@ export interface NextStep {
 }
 
 /** Stands for the user's own files in a command. */
-export const OWN_FILES = "path/to/your/files";
+export const OWN_FILES = "path/to/much/text";
+export const OWN_DOMAIN = "path/to/your/text";
 
-export interface DemoRun {
-  /** The run's folder, and a file of held-out text. */
-  readonly path: string;
+export interface DemoJob {
+  /** Its configuration, and the folder of a specialised model. */
+  readonly configFile: string;
+  readonly model: string;
   readonly heldOutFile: string;
-  readonly steps: number;
+  /** Folder of everything. */
+  readonly folder: string;
 }
 
 /** Steps for someone in the current folder. */
-export function nextSteps({ path, heldOutFile, steps }: DemoRun): NextStep[] {
+export function nextSteps({ configFile, model, heldOutFile, folder }: DemoJob): NextStep[] {
   const slm = commandName();
-  const run = here(path);
   return [
     {
-      purpose: "Train on your own files: a folder of sources or documents, text, JSON Lines or Parquet",
-      command: `${slm} train --set name=mine --set data.train=${OWN_FILES} --set training.budget.steps=${steps}`,
+      purpose: "Do the same with your own files: this writes a commented forge.yaml after looking at them",
+      command: `${slm} init --corpus ${OWN_FILES} --domain mine=${OWN_DOMAIN}`,
     },
     {
-      purpose: "First see what that would take: memory, disk, time",
-      command: `${slm} train --dry-run --set data.train=${OWN_FILES} --set training.budget.steps=${steps}`,
+      purpose: "Train longer, from the configuration that this demo wrote",
+      command: `${slm} run ${here(configFile)} --set pretraining.budget.steps=20000`,
     },
     {
-      purpose: "Let the model continue a text",
-      command: `${slm} generate ${run} --prompt "export function " --tokens 100`,
+      purpose: "See losses, clusters and the comparison in a browser",
+      command: `${slm} board ${here(folder)}`,
+    },
+    {
+      purpose: "Let the specialised model continue a text",
+      command: `${slm} generate ${here(model)} --prompt "export function " --tokens 100`,
     },
     {
       purpose: "Measure it on text it has not seen; name other files to measure it on those",
-      command: `${slm} eval ${run} --set held-out=${here(heldOutFile)}`,
+      command: `${slm} eval ${here(model)} --set held-out=${here(heldOutFile)}`,
     },
     {
-      purpose: "Take it to llama.cpp, or with --format hf to transformers",
-      command: `${slm} export ${run} --format gguf --out demo.gguf`,
-    },
-    {
-      purpose: "See all runs; slm runs --help tells how to stop, resume and compare them",
-      command: `${slm} runs`,
+      purpose: "Take it to llama.cpp; the folder itself is what transformers loads",
+      command: `${slm} export ${here(model)} --format gguf --out demo.gguf`,
     },
     {
       purpose: "Read the kernels it ran on, change one, and see whether it is still right",

@@ -24,8 +24,14 @@ const LARGEST_FILE = 256 * 1024;
 /** A text file with a longer line is minified or data. */
 const LONGEST_LINE = 1000;
 const HELD_OUT_SHARE = 0.08;
-/** A longer document would be most of the held-out text. */
+/** A longer document would be most of the held-out text, or of the domain. */
 const LARGEST_HELD_OUT = 32 * 1024;
+/** The kind that a model is specialised for, the share of its documents that is the domain, and of these to test on. */
+const DOMAIN: TextKind = "type declarations";
+const DOMAIN_SHARE = 0.3;
+const DOMAIN_HELD_OUT_SHARE = 0.5;
+/** A domain set is small: that is the point. */
+const DOMAIN_BYTES = 60_000;
 
 const INCLUDED = [
   ...["*.md", "*.ts", "*.js", "*.mjs"],
@@ -34,21 +40,26 @@ const INCLUDED = [
 /** Translations of a README, and code that is there in a readable form too. */
 const EXCLUDED = ["README.*.md", "*.min.js", "*.umd.js"];
 
+/** A file of JSON Lines of `text`, `source` (the kind) and `id` (package and path). */
+export interface DemoSet {
+  readonly file: string;
+  readonly documents: number;
+  readonly bytes: number;
+}
+
 export interface DemoText {
-  /** JSON Lines of `text`, `source` (the kind) and `id` (package and path). */
-  readonly trainingFile: string;
-  readonly heldOutFile: string;
-  readonly heldOut: readonly Document[];
+  readonly generic: { readonly training: DemoSet; readonly heldOut: DemoSet };
+  /** Type declarations that are not in the generic text; it has others. */
+  readonly domain: { readonly training: DemoSet; readonly heldOut: DemoSet };
   readonly packages: number;
+  /** Of all sets together. */
   readonly kinds: readonly { kind: TextKind; documents: number; bytes: number }[];
-  readonly trainingBytes: number;
-  readonly heldOutBytes: number;
   /** Documents that repeat another one, exactly or nearly, and were left out. */
   readonly repeats: number;
 }
 
 /**
- * Gathers the text of packages and writes it to two files in a folder, unless they hold it already.
+ * Gathers the text of packages and writes it to four files in a folder, unless they hold it already.
  *
  * @throws CorpusError when a package cannot be read, RunError when the files cannot be written
  */
@@ -58,32 +69,58 @@ export async function writeDemoText(
 ): Promise<DemoText> {
   const { documents, repeats } = await gather(packages);
   const chosen = choose(documents);
+  const side = (document: Piece, share: number, seed: number) =>
+    splitSide(document, { validationFraction: share, seed }) === "validation";
+  const isDomain = (document: Piece) =>
+    document.kind === DOMAIN && document.bytes <= LARGEST_HELD_OUT && side(document, DOMAIN_SHARE, 1);
   const isHeldOut = (document: Piece) =>
     /* licences repeat each other but for a name, so that a held-out one would have been seen */
-    document.kind !== "licences" &&
-    document.bytes <= LARGEST_HELD_OUT &&
-    splitSide(document, { validationFraction: HELD_OUT_SHARE }) === "validation";
-  const heldOut = chosen.filter(isHeldOut);
-  const training = chosen.filter((document) => !isHeldOut(document));
+    document.kind !== "licences" && document.bytes <= LARGEST_HELD_OUT && side(document, HELD_OUT_SHARE, 2);
+  const generic = chosen.filter((document) => !isDomain(document));
+  const domain = chosen.filter(isDomain);
+  const isTested = (document: Piece) => side(document, DOMAIN_HELD_OUT_SHARE, 3);
   makeFolders(folder);
-  const trainingFile = join(folder, "training.jsonl");
-  const heldOutFile = join(folder, "held-out.jsonl");
-  writeIfNew(trainingFile, training);
-  writeIfNew(heldOutFile, heldOut);
+  const write = (name: string, documents: readonly Piece[]): DemoSet => {
+    const file = join(folder, `${name}.jsonl`);
+    writeIfNew(file, documents);
+    return { file, documents: documents.length, bytes: sumOfBytes(documents) };
+  };
   const kinds = (Object.keys(AMOUNTS) as TextKind[]).map((kind) => {
     const ofKind = chosen.filter((document) => document.kind === kind);
     return { kind, documents: ofKind.length, bytes: sumOfBytes(ofKind) };
   });
   return {
-    trainingFile,
-    heldOutFile,
-    heldOut,
+    generic: {
+      training: write(
+        "generic",
+        generic.filter((document) => !isHeldOut(document)),
+      ),
+      heldOut: write("generic-held-out", generic.filter(isHeldOut)),
+    },
+    domain: {
+      training: write(
+        "declarations",
+        upTo(
+          DOMAIN_BYTES,
+          domain.filter((document) => !isTested(document)),
+        ),
+      ),
+      heldOut: write("declarations-held-out", domain.filter(isTested)),
+    },
     packages: packages.length,
     kinds,
-    trainingBytes: sumOfBytes(training),
-    heldOutBytes: sumOfBytes(heldOut),
     repeats,
   };
+}
+
+/** As many of the documents as fit. */
+function upTo(bytes: number, documents: readonly Piece[]): Piece[] {
+  let room = bytes;
+  return documents.filter((document) => {
+    if (document.bytes > room) return false;
+    room -= document.bytes;
+    return true;
+  });
 }
 
 /** A document of a package. */

@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { exportHuggingFace } from "../export/hugging-face.js";
 import { METHOD_FUNCTIONS, type Specialised, Workshop } from "../methods/index.js";
+import type { Speed } from "../planner/index.js";
 import { type DomainSet, drawDomainSet } from "../stages/domain-set.js";
 import type { Job } from "../stages/job.js";
 import {
@@ -49,13 +50,26 @@ export async function compareMethods(job: Job, options: ComparisonOptions): Prom
     stop: "stop it with Ctrl-C or a SIGTERM",
   });
   try {
-    return await compareAlone(job, options);
+    return await withComparison(job, options, (comparison) => comparison.run());
   } finally {
     unlock();
   }
 }
 
-async function compareAlone(job: Job, options: ComparisonOptions): Promise<ComparisonReport> {
+/** The report before anything is trained, with times on this machine: what a dry run tells. */
+export async function previewJob(job: Job, options: ComparisonOptions): Promise<ComparisonReport> {
+  return withComparison(job, options, async (comparison) => {
+    job.stage("speed", "a few steps of the small model");
+    const flopsPerSecond = await comparison.workshop.measureRate(job.config.seed);
+    return comparison.begin({ kind: "rate", flopsPerSecond });
+  });
+}
+
+async function withComparison<T>(
+  job: Job,
+  options: ComparisonOptions,
+  use: (comparison: Comparison) => Promise<T>,
+): Promise<T> {
   const text = await prepareText(job);
   const sets: DomainSet[] = [];
   let workshop: Workshop | undefined;
@@ -66,7 +80,7 @@ async function compareAlone(job: Job, options: ComparisonOptions): Promise<Compa
     for (const domain of text.domains)
       for (const size of sizes)
         for (const seed of compare.seeds) sets.push(await drawDomainSet(job, text, domain, size, seed));
-    return await new Comparison(workshop, sets, sizes, options).run();
+    return await use(new Comparison(workshop, sets, sizes, options));
   } finally {
     workshop?.dispose();
     for (const set of sets) set.close();
@@ -90,7 +104,7 @@ class Comparison {
   async run(): Promise<ComparisonReport> {
     const { workshop, sets, sizes } = this;
     const { seeds, lengths } = workshop.job.config.compare;
-    let report = await this.#begin();
+    let report = this.#write(await this.begin());
     /* a whole table for one seed, then the next seed's */
     for (const seed of seeds)
       for (const size of sizes)
@@ -108,7 +122,7 @@ class Comparison {
   }
 
   /** The report before anything is trained. */
-  async #begin(): Promise<ComparisonReport> {
+  async begin(speed?: Speed): Promise<ComparisonReport> {
     const { workshop, sets, sizes, options } = this;
     const { job, text } = workshop;
     const { config } = job;
@@ -129,11 +143,12 @@ class Comparison {
       workshop,
       sets,
       domains.map((domain) => findingOf(domain, generic)),
+      speed,
     );
     const earlier = this.#earlier();
     const now = new Date().toISOString();
     const planned = this.#entries.length * sets.length * lengths.length;
-    return this.#write({
+    return {
       ...{ format: REPORT_FORMAT, version: 1, name: config.name, command: options.command, settings: config },
       created: earlier?.created ?? now,
       updated: now,
@@ -143,7 +158,7 @@ class Comparison {
       ...{ domains, generic, sizes, seeds, lengths, decision },
       ...{ results: [], macro: [], curves: [] },
       paths: { runs: "runs", clusters: clustersPath(grouping), tokenizer: "tokenizer.json" },
-    });
+    };
   }
 
   /** A model as other runtimes read it; one that is there already is left. */

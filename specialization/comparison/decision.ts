@@ -8,6 +8,7 @@ import {
   networksOf,
   type Plan,
   PlanError,
+  type Speed,
 } from "../planner/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
 
@@ -16,6 +17,7 @@ export function decide(
   workshop: Workshop,
   sets: readonly DomainSet[],
   domainFindings: readonly DomainFinding[],
+  speed?: Speed,
 ): Plan | null {
   const { config } = workshop.job;
   const { projection, mixture, lowRank, pretraining, fineTuning, evaluation, domains } = config;
@@ -57,6 +59,7 @@ export function decide(
       mixtureExperts: mixture.experts,
       genericTokens: workshop.text.generic.train.tokenCount,
       domainFindings,
+      ...(speed && { speed }),
     });
   } catch (error) {
     if (error instanceof PlanError) return null;

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { targetOf, tune } from "../../engine/kernels/index.js";
 import { Units } from "../clusters/index.js";
 import type { Architecture, Projection } from "../models/architecture.js";
 import type { Teacher } from "../models/transformer.js";
@@ -29,7 +30,9 @@ import { type Budget, completeConfig, type RunConfig, type RunConfigInput } from
 import { knownSteps } from "../training/config-resolve.js";
 import { DrawnBatches, uniformBatches } from "../training/drawn-batches.js";
 import type { SetLoss } from "../training/evaluate.js";
+import { measureStep } from "../training/measure-step.js";
 import { flopsPerStep } from "../training/trainer.js";
+import { trainingMemory } from "../training/training-graph.js";
 import { LossBench } from "./loss-bench.js";
 import type { Model } from "./model.js";
 import { type RunOutcome, trainOnce } from "./training-run.js";
@@ -199,6 +202,20 @@ export class Workshop {
       "pretraining.budget is in minutes, so it is not known how many tokens are read",
       "Give the budget in steps, tokens or flops, or leave sampling.maxRepetitions out",
     );
+  }
+
+  /** Floating-point operations a second that training of the small model sustains here. */
+  async measureRate(seed: number): Promise<number> {
+    const { gpu } = this.job;
+    const architecture = this.small;
+    const config = this.#runConfig("rate", architecture, this.#pretrainingKeys(1));
+    await trainingMemory(gpu, config, { architecture });
+    await tune(gpu, targetOf(gpu));
+    const { tokenizer, generic } = this.text;
+    const data = { tokenizer, train: generic.train, validation: new Map(), reports: {} };
+    const { batches } = this.genericBatches(architecture, seed);
+    const seconds = await measureStep(gpu, config, { architecture, data, batches });
+    return flopsPerStep(config, { architecture }) / seconds;
   }
 
   /** Trains on generic text to the end of the budget. */

@@ -1,7 +1,7 @@
 /** forge.yaml, the configuration of the whole job: read, checked in full, completed; and its reference page. */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
-import type { ConfigProblem } from "../training/config-error.js";
+import { ConfigError, type ConfigProblem } from "../training/config-error.js";
 import {
   type ConfigKind,
   examineConfig,
@@ -13,7 +13,7 @@ import { KNOWN_ELSEWHERE } from "../training/config-problems.js";
 import { ConfigReference, presetSection } from "../training/config-reference.js";
 import { getAt, readConfigSource } from "../training/config-source.js";
 import { type ForgeConfig, resolveForge } from "./forge-resolve.js";
-import { forgeSchema, type ParsedForgeConfig } from "./forge-schema.js";
+import { type ForgeConfigInput, forgeSchema, type ParsedForgeConfig } from "./forge-schema.js";
 
 export type { ForgeConfig } from "./forge-resolve.js";
 export type { ForgeConfigInput } from "./forge-schema.js";
@@ -88,6 +88,13 @@ export function isForgeFile(
     getAt(value, ["data"]) === undefined &&
     ["corpus", "domains"].some((key) => getAt(value, [key]) !== undefined)
   );
+}
+
+/** Checks and completes a job that was made elsewhere; paths stay as they are. @throws ConfigError */
+export function completeForge(value: ForgeConfigInput): ForgeConfig {
+  const { problems, resolution } = examineConfig(FORGE_KIND, value, "job");
+  if (problems.length > 0 || resolution === undefined) throw new ConfigError(problems.map((p) => located(p)));
+  return resolution.config;
 }
 
 /** Every problem of a job that was read elsewhere; empty when it can be used. */

@@ -2,17 +2,17 @@
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { lossChart } from "../../cli/chart.js";
-import { OWN_FILES } from "../../cli/demo/commands.js";
+import { OWN_DOMAIN, OWN_FILES } from "../../cli/demo/commands.js";
 import { installedPackages } from "../../cli/demo/packages.js";
-import { PROMPTS } from "../../cli/demo/samples.js";
-import { writeDemoText } from "../../cli/demo/text.js";
+import { PROMPT } from "../../cli/demo/samples.js";
+import { type DemoText, writeDemoText } from "../../cli/demo/text.js";
 
 const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "slm-demo-"));
@@ -25,13 +25,11 @@ function slm(parameters: readonly string[]): SpawnSyncReturns<string> {
 
 interface DemoJson {
   end: string;
-  run: string;
-  path: string;
-  step: number;
-  corpus: { kinds: { kind: string; documents: number; bytes: number }[]; trainingBytes: number };
+  folder: string;
+  steps: number;
   curve: { training: { step: number; loss: number }[]; validation: { step: number; loss: number }[] };
-  evaluation: { loss: number; perplexity: number; bitsPerByte: number; documents: number };
-  samples: { prompt: string; text: string }[];
+  models: { model: string; perplexity: number; bitsPerByte: number; generic: number }[];
+  sample: { prompt: string; text: string };
   next: string[];
 }
 
@@ -39,101 +37,111 @@ describe("the demo", () => {
   let outcome: SpawnSyncReturns<string>;
   let commands: string[][];
   before(() => {
-    outcome = slm(["demo", "--minutes", "0.25"]);
+    outcome = slm(["demo", "--minutes", "0.5"]);
     commands = [...outcome.stdout.matchAll(/^ {4}node \S*main\.js (.+)$/gm)].map(([, rest]) =>
       [...rest.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain),
     );
   });
 
-  test("ends well, and its loss falls", () => {
+  test("ends well, with a table in which specialising helps", () => {
     assert.equal(outcome.status, 0, outcome.stderr);
-    const [, untrained] = /^ {2}untrained.* ([\d.]+) +[\d.]+ +[\d.]+$/m.exec(outcome.stdout)!;
-    const [, trained, perplexity] = /^ {2}trained +([\d.]+) +([\d.]+) +[\d.]+$/m.exec(outcome.stdout)!;
-    assert.equal(untrained, Math.log(2048).toFixed(3));
-    assert.ok(Number(trained) < Number(untrained) - 0.2, trained);
-    assert.ok(Math.abs(Math.log(Number(perplexity)) - Number(trained)) < 0.01);
+    const perplexity = (model: string) => {
+      const row = new RegExp(`^ {2}${model}.*? {2,}([\\d.]+) +[\\d.]+ +[\\d.]+$`, "m").exec(outcome.stdout);
+      return Number(row?.[1]);
+    };
+    const generic = perplexity("generic model");
+    assert.ok(generic > 1 && generic < 2048, outcome.stdout);
+    for (const model of ["fine-tuned", "SLM-is", "SLM-pn"])
+      assert.ok(perplexity(model) < generic, `${model}: ${perplexity(model)}, generic: ${generic}`);
   });
 
   test("shows what it trained on, the chart and what the model writes", () => {
     const { stdout } = outcome;
     assert.match(stdout, /^ {2}type declarations +\d+ +1\.2\d MB$/m);
-    assert.match(stdout, /^ {2}\d\.\d+ MB to train on, \d+ kB held out/m);
-    assert.match(stdout, /a step of 256 tokens takes [\d.]+ s here: \d+ steps, 0\.25 min at most/);
+    assert.match(stdout, /Generic text: \d\.\d+ MB to train on, \d+ kB held out/);
+    assert.match(stdout, /The domain: type declarations.*: \d+(\.\d+)? kB to train on/);
+    assert.match(stdout, /a step of 256 tokens takes [\d.]+ s here: \d+ steps/);
     assert.match(stdout, /┤.*\n(.*│.*\n)+/);
     assert.match(stdout, /[\u2801-\u28ff]/);
     assert.match(stdout, /◆ held-out text/);
-    for (const { prompt } of PROMPTS) {
-      const shown = prompt.replace(/^/gm, "    ");
-      assert.ok(stdout.includes(shown) && !stdout.includes(`${shown}\n\n  `), prompt);
-    }
+    const shown = PROMPT.replace(/^/gm, "    ");
+    assert.ok(stdout.includes(shown) && !stdout.includes(`${shown}\n\nNext`), stdout);
   });
 
-  test("is a run like any other", () => {
-    const runs = JSON.parse(slm(["runs", "--json"]).stdout) as { name: string; state: string }[];
-    assert.deepEqual(
-      runs.map(({ name, state }) => [name, state]),
-      [["demo", "finished"]],
-    );
+  test("is a job like any other, and leaves its files", () => {
+    for (const name of ["forge.yaml", "report.html", "report.json", "models/slm-is-declarations/config.json"])
+      assert.ok(existsSync(join(folder, "demo", name)), name);
+    const again = slm(["run", "demo/forge.yaml"]);
+    assert.equal(again.status, 0, again.stderr);
+    assert.doesNotMatch(again.stderr, / step \d/, "it trained again");
   });
 
   test("names commands that work as they stand", () => {
     const names = commands.map(([name]) => name);
-    assert.deepEqual(names, ["train", "train", "generate", "eval", "export", "runs", "kernels"]);
-    writeFileSync(join(folder, "own.txt"), "A text of my own, in which not much happens.\n".repeat(200));
+    assert.deepEqual(names, ["init", "run", "board", "generate", "eval", "export", "kernels"]);
+    const own = (name: string, topic: string) => {
+      const lines = Array.from({ length: 40 }, (_, i) =>
+        JSON.stringify({ text: `${topic} number ${i}. `.repeat(9) }),
+      );
+      writeFileSync(join(folder, name), lines.join("\n"));
+    };
+    own("much.jsonl", "A text of my own");
+    own("mine.jsonl", "Another text");
     for (const command of commands) {
-      const parameters = command.map((part) => part.replace(OWN_FILES, "own.txt"));
-      /* one document cannot be divided, and the commands above need not train for long */
-      const shortened =
-        command[0] !== "train"
-          ? parameters
-          : [
-              ...parameters,
-              ...["data.holdOut=0", "training.budget.steps=2", "tokenizer.vocabulary=300"],
-            ].flatMap((part, i) => (i < parameters.length ? [part] : ["--set", part]));
-      const { status, stdout, stderr } = slm(shortened);
+      /* these go on until they are stopped, or train for long */
+      if (command[0] === "board" || command[0] === "run") continue;
+      const parameters = command.map((part) =>
+        part.replace(OWN_FILES, "much.jsonl").replace(OWN_DOMAIN, "mine.jsonl"),
+      );
+      const { status, stdout, stderr } = slm(parameters);
       assert.equal(status, 0, `${command.join(" ")}: ${stderr}`);
-      if (command[0] !== "train") assert.notEqual(stdout, "");
+      assert.notEqual(stdout, "");
     }
     assert.ok(existsSync(join(folder, "demo.gguf")));
-    assert.ok(existsSync(join(folder, "runs/mine/report.json")));
+    assert.equal(slm(["config", "check", "forge.yaml"]).status, 0);
   });
 
-  test("prints JSON alone, and takes a name that is free", () => {
+  test("prints JSON alone, and takes a folder that is free", () => {
     const { status, stdout, stderr } = slm(["demo", "--minutes", "0.05", "--json"]);
     assert.equal(status, 0, stderr);
     const json = JSON.parse(stdout) as DemoJson;
-    assert.equal(json.run, "demo-2");
+    assert.match(json.folder, /demo-2$/);
     assert.equal(json.end, "budget");
-    assert.equal(json.curve.training.length, json.step);
-    assert.equal(json.curve.validation.at(-1)?.step, json.step);
-    assert.equal(json.samples.length, PROMPTS.length);
-    assert.ok(json.samples.every(({ text }) => text.length > 0));
+    assert.equal(json.curve.training.length, json.steps);
+    assert.equal(json.curve.validation.at(-1)?.step, json.steps);
+    assert.equal(json.models.length, 4);
+    assert.ok(json.sample.text.length > 0);
     assert.equal(json.next.length, 7);
-    assert.ok(Math.abs(Math.exp(json.evaluation.loss) / json.evaluation.perplexity - 1) < 1e-9);
   });
 });
 
-test("an interrupted demo keeps a checkpoint and says how to go on", {
+test("an interrupted demo keeps what was learned and says how to go on", {
   skip: process.platform === "win32",
 }, async () => {
   const cwd = mkdtempSync(join(folder, "interrupted-"));
   const child = spawn(process.execPath, [main, "demo", "--minutes", "30"], {
     cwd,
-    stdio: ["ignore", "pipe", "ignore"],
+    stdio: ["ignore", "ignore", "pipe"],
   });
   let shown = "";
-  child.stdout.on("data", (text) => {
+  child.stderr.on("data", (text) => {
     shown += text;
   });
   const closed = once(child, "close");
-  const metrics = join(cwd, "runs/demo/metrics.jsonl");
-  while (child.exitCode === null && (!existsSync(metrics) || statSync(metrics).size === 0)) await sleep(100);
+  const runs = join(cwd, "demo/runs");
+  const isTraining = () =>
+    existsSync(runs) &&
+    readdirSync(runs).some((name) => {
+      const metrics = join(runs, name, "metrics.jsonl");
+      return existsSync(metrics) && statSync(metrics).size > 0;
+    });
+  while (child.exitCode === null && !isTraining()) await sleep(100);
   child.kill("SIGINT");
   const [code] = (await closed) as [number | null];
   assert.equal(code, 0, shown);
-  assert.match(shown, /Stopped at step \d+\. To go on: .* runs resume demo\n/);
-  assert.ok(!shown.includes("What it learned"));
-  const { state } = JSON.parse(readFileSync(join(cwd, "runs/demo/run.json"), "utf8")) as { state: string };
+  assert.match(shown, /stopped; .* run .*demo\/forge\.yaml goes on\n/);
+  const [run] = readdirSync(runs);
+  const { state } = JSON.parse(readFileSync(join(runs, run, "run.json"), "utf8")) as { state: string };
   assert.equal(state, "stopped");
 });
 
@@ -157,12 +165,20 @@ test("the demo's text is the same every time, without repeats, and its sides sha
     ["first", "second"].map((name) => writeDemoText(packages, join(folder, name))),
   );
   const read = (file: string) => readFileSync(file, "utf8");
-  assert.equal(read(texts[0].trainingFile), read(texts[1].trainingFile));
-  assert.equal(read(texts[0].heldOutFile), read(texts[1].heldOutFile));
-  const { trainingFile, heldOutFile, trainingBytes, heldOutBytes } = texts[0];
-  assert.ok(trainingBytes > 2e6 && trainingBytes < 5e6, `${trainingBytes}`);
-  assert.ok(heldOutBytes > 5e4, `${heldOutBytes}`);
-  const documents = [trainingFile, heldOutFile].map((file) =>
+  const setsOf = ({ generic, domain }: DemoText) => [
+    generic.training,
+    generic.heldOut,
+    domain.training,
+    domain.heldOut,
+  ];
+  const [first, second] = texts.map(setsOf);
+  for (const [i, { file }] of first.entries()) assert.equal(read(file), read(second[i].file));
+  const [training, heldOut, own, ownHeldOut] = first.map(({ bytes }) => bytes);
+  assert.ok(training > 2e6 && training < 5e6, `${training}`);
+  assert.ok(heldOut > 5e4, `${heldOut}`);
+  assert.ok(own > 3e4 && own <= 6e4, `${own}`);
+  assert.ok(ownHeldOut > 5e4, `${ownHeldOut}`);
+  const documents = first.map(({ file }) =>
     read(file)
       .trimEnd()
       .split("\n")
@@ -172,6 +188,8 @@ test("the demo's text is the same every time, without repeats, and its sides sha
   assert.equal(new Set(all.map(({ text }) => text)).size, all.length);
   assert.equal(new Set(all.map(({ source }) => source)).size, 5);
   assert.ok(documents[1].every(({ source }) => source !== "licences"));
+  assert.ok([...documents[2], ...documents[3]].every(({ source }) => source === "type declarations"));
+  assert.ok(documents[0].some(({ source }) => source === "type declarations"));
   assert.ok(all.every(({ text }) => text.split("\n").every((line) => line.length <= 1000)));
 });
 

@@ -176,3 +176,84 @@ describe("slm compare", () => {
     assert.equal(count(/^slm-pn-[0-9a-f]{10}$/), 2);
   });
 });
+
+describe("slm plan and --dry-run", () => {
+  test("tell what the text is like and what it would cost, and train nothing", async () => {
+    const path = write("planned", { methods: ["slm", "slm-is", "slm-pn"], projection: { experts: 3 } });
+    const dry = await slmIn(folder, "run", path, "--dry-run");
+    assert.equal(dry.code, 0, dry.stderr);
+    assert.match(dry.stdout, /Generic text: \d+ documents, \S+ tokens, in 6 clusters/);
+    assert.match(dry.stdout, /^law: 30 documents/m);
+    assert.match(dry.stdout, /From \d+ documents, about [\d.]+ % of the draws/);
+    assert.match(dry.stdout, /^slm-pn +\S/m);
+    assert.doesNotMatch(dry.stdout, /^llm/m);
+    assert.match(dry.stdout, /^Take slm-/m);
+    assert.deepEqual(readdirSync(join(folder, "planned", "runs")), []);
+    const plan = await slmIn(folder, "plan", path, "--json");
+    assert.equal(plan.code, 0, plan.stderr);
+    const { decision, domains } = JSON.parse(plan.stdout) as ComparisonReport;
+    assert.equal(decision?.unit, "hours");
+    assert.equal(domains.length, 2);
+    assert.ok(!existsSync(join(folder, "planned", "report.json")));
+  });
+});
+
+describe("slm init", () => {
+  test("looks at the files and writes a job that runs", async () => {
+    const texts = readFileSync(join(folder, "law.jsonl"), "utf8").trimEnd().split("\n");
+    const renamed = texts.map((line) =>
+      JSON.stringify({ title: "x", content: JSON.parse(line).text as string }),
+    );
+    writeFileSync(join(folder, "renamed.jsonl"), renamed.join("\n"));
+    const corpus = ["--corpus", "generic.jsonl"];
+    const out = await slmIn(folder, "init", "law.jsonl", ...corpus, "--validation", "law=law-valid.jsonl");
+    assert.equal(out.code, 0, out.stderr);
+    const text = readFileSync(join(folder, "forge.yaml"), "utf8");
+    assert.match(text, /^# Much general text: 160 documents/m);
+    assert.match(text, /train: law\.jsonl/);
+    const small = [
+      "model.width=32",
+      "model.heads=2",
+      "model.hidden=64",
+      "model.layers=1",
+      "model.context=32",
+    ];
+    const short = ["pretraining.budget.steps=6", "fineTuning.steps=4", "tokenizer.vocabulary=320"];
+    const sets = [...small, ...short].flatMap((each) => ["--set", each]);
+    const ran = await slmIn(folder, "run", "forge.yaml", ...sets);
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.match(ran.stdout, /^slm-is +\d/m);
+
+    const again = await slmIn(folder, "init", "law.jsonl", ...corpus);
+    assert.equal(again.code, 1);
+    assert.match(again.stderr, /forge\.yaml is there already.*--force/);
+    const other = await slmIn(
+      folder,
+      "init",
+      ...corpus,
+      "--domain",
+      "law=renamed.jsonl",
+      "--output",
+      "other.yaml",
+      "--json",
+    );
+    assert.equal(other.code, 0, other.stderr);
+    assert.equal(JSON.parse(other.stdout).domains.law.train.textField, "content");
+  });
+
+  test("says what it lacks", async () => {
+    const nothing = await slmIn(folder, "init", "--output", "none.yaml");
+    assert.equal(nothing.code, 1);
+    assert.match(nothing.stderr, /No domain is given/);
+    const lost = await slmIn(folder, "init", "nowhere", "--output", "none.yaml");
+    assert.equal(lost.code, 1);
+    assert.match(lost.stderr, /nowhere/);
+    assert.ok(!existsSync(join(folder, "none.yaml")));
+    const without = await slmIn(folder, "init", "law.jsonl", "--output", "none.yaml");
+    assert.equal(without.code, 0, without.stderr);
+    assert.match(without.stdout, /Fill in corpus\.train/);
+    const checked = await slmIn(folder, "run", "none.yaml");
+    assert.equal(checked.code, 1);
+    assert.match(checked.stderr, /path\/to\/much\/text/);
+  });
+});

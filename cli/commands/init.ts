@@ -1,0 +1,115 @@
+/** `slm init`: writes a commented forge.yaml for someone's files after looking at them. */
+import { existsSync } from "node:fs";
+import { basename, dirname, relative, resolve } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { loadForge } from "../../specialization/stages/forge-config.js";
+import {
+  type FilesFound,
+  forgeTemplate,
+  lookAt,
+  MISSING_CORPUS,
+} from "../../specialization/stages/forge-init.js";
+import { writeFileAtomically } from "../../specialization/training/atomic-file.js";
+import { SET_NAME } from "../../specialization/training/config-schema.js";
+import { commandName } from "../demo/commands.js";
+
+interface NamedPaths {
+  readonly name: string;
+  readonly paths: readonly string[];
+}
+
+interface InitOptions {
+  readonly corpus: readonly string[];
+  readonly domain: readonly NamedPaths[];
+  readonly validation: readonly NamedPaths[];
+  readonly output: string;
+  readonly name?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+export function registerInit(program: Command): void {
+  program
+    .command("init")
+    .description("look at your files, and write a commented forge.yaml for slm run")
+    .argument("[domain]", "files or folder of one domain, named after them")
+    .option("--corpus <paths...>", "much general text: files, globs or folders", [])
+    .option("--domain <name=path,…>", "a domain's text; repeatable", namedPaths, [])
+    .option(
+      "--validation <name=path,…>",
+      "other text of a domain, to stop and to test by; repeatable",
+      namedPaths,
+      [],
+    )
+    .option("--output <file>", "the file to write", "forge.yaml")
+    .option("--name <name>", "name of the job, and of its folder (default: that of the first domain)")
+    .option("--force", "write over a file that is there")
+    .option("--json", "print what was found as JSON")
+    .action(init);
+}
+
+function namedPaths(text: string, earlier: readonly NamedPaths[]): readonly NamedPaths[] {
+  const [, name, paths] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError("Write name=path, or name=path,path.");
+  if (!SET_NAME.test(name))
+    throw new InvalidArgumentError(`"${name}" is no name: letters, digits, "_" and "-".`);
+  return [...earlier, { name, paths: paths.split(",") }];
+}
+
+async function init(domain: string | undefined, options: InitOptions): Promise<void> {
+  const { output, force } = options;
+  if (existsSync(output) && !force)
+    throw new Error(`${output} is there already. Give --force, or another --output.`);
+  const wanted = [...options.domain];
+  if (domain !== undefined) wanted.unshift({ name: nameFor(domain), paths: [domain] });
+  if (wanted.length === 0) {
+    throw new Error(
+      "No domain is given. Name the text to specialise on: slm init path, or --domain name=path.",
+    );
+  }
+  const unknown = options.validation.find(({ name }) => wanted.every((each) => each.name !== name));
+  if (unknown)
+    throw new Error(
+      `--validation ${unknown.name}: there is no domain of this name. Add --domain ${unknown.name}=path.`,
+    );
+  const folder = dirname(resolve(output));
+  /* paths in the file start from its folder */
+  const look = async (name: string, paths: readonly string[]): Promise<FilesFound> => {
+    const found = await lookAt(name, paths);
+    return { ...found, paths: paths.map((path) => nearest(folder, path)) };
+  };
+  const domains: Record<string, { train: FilesFound; validation?: FilesFound }> = {};
+  for (const { name, paths } of wanted) {
+    const own = options.validation.find((each) => each.name === name);
+    const validation = own && (await look(`${name} validation`, own.paths));
+    domains[name] = { train: await look(name, paths), ...(validation && { validation }) };
+  }
+  const corpus = options.corpus.length === 0 ? undefined : await look("corpus", options.corpus);
+  const name = options.name ?? wanted[0].name;
+  writeFileAtomically(output, forgeTemplate({ name, corpus, domains }));
+  if (corpus !== undefined) loadForge(output);
+  if (options.json) {
+    console.log(JSON.stringify({ file: resolve(output), name, corpus: corpus ?? null, domains }, null, 2));
+    return;
+  }
+  const slm = commandName();
+  console.log(`wrote ${output}`);
+  if (corpus === undefined)
+    console.log(`Fill in corpus.train (${MISSING_CORPUS}): much general text, in which the domain occurs.`);
+  console.log(`Next: ${slm} run ${output} --dry-run, then ${slm} run ${output}`);
+}
+
+/** A name for a domain out of its path. */
+function nameFor(path: string): string {
+  const name = basename(resolve(path))
+    .replace(/\.[a-z0-9.]+$/i, "")
+    .replaceAll(/[^A-Za-z0-9_-]+/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "")
+    .slice(0, 64);
+  return name === "" ? "domain" : name;
+}
+
+function nearest(folder: string, path: string): string {
+  const near = relative(folder, resolve(path)).replaceAll("\\", "/");
+  return near.startsWith("../../") ? resolve(path) : near || ".";
+}

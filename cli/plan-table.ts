@@ -1,0 +1,55 @@
+/** A plan for the terminal: what each method costs, and where they break even. */
+import { formatQuantity, type MethodPlan, type Plan } from "../specialization/planner/index.js";
+import { type Column, formatTable } from "./table.js";
+
+/** Break-even points that a choice between methods hangs on; the rest is in the JSON. */
+const COMPARED = new Set(["slm", "slm-is", "slm-pn", "slm-mix", "llm"]);
+
+/** The table of costs, then the break-even points. */
+export function describeCosts(plan: Plan): string[] {
+  const lines = [formatTable(columns(plan), plan.methods)];
+  const crossing = plan.breakEvens.filter(({ cheaperBelow, cheaperAbove }) =>
+    [cheaperBelow, cheaperAbove].every((method) => COMPARED.has(method)),
+  );
+  if (crossing.length > 0) lines.push("", "Break-even:");
+  for (const { domains, cheaperBelow, cheaperAbove } of crossing) {
+    lines.push(`  ${cheaperBelow} is cheaper than ${cheaperAbove} below ${domains.toFixed(1)} domains`);
+  }
+  return lines;
+}
+
+function columns(plan: Plan): Column<MethodPlan>[] {
+  const { unit } = plan;
+  const right = "right" as const;
+  const cost = (title: string, key: "shared" | "perDomain" | "total"): Column<MethodPlan> => ({
+    title,
+    align: right,
+    text: (m) => formatQuantity(m[key][unit] as number, unit),
+  });
+  const all: Column<MethodPlan>[] = [
+    { title: "method", text: (m) => m.method },
+    cost("shared", "shared"),
+    cost("each domain", "perDomain"),
+    cost(`total for ${plan.domains}`, "total"),
+  ];
+  if (unit === "hours") {
+    all.push({ title: "arithmetic", align: right, text: (m) => formatQuantity(m.total.flops, "flops") });
+  }
+  if (plan.methods.some((m) => m.trainable !== undefined)) {
+    all.push({
+      title: "budget covers",
+      align: right,
+      text: (m) => (m.trainable === undefined ? "–" : `${Math.floor(100 * Math.max(0, m.trainable))} %`),
+    });
+  }
+  all.push(
+    { title: "GPU memory", align: right, text: (m) => formatQuantity(m.footprint.trainingBytes, "bytes") },
+    { title: "disk", align: right, text: (m) => formatQuantity(m.footprint.diskBytes, "bytes") },
+    {
+      title: "model used",
+      align: right,
+      text: (m) => formatQuantity(m.footprint.inferenceParameters, "parameters"),
+    },
+  );
+  return all;
+}

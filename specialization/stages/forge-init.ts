@@ -1,0 +1,147 @@
+/** A first forge.yaml for someone's files: looks at them, and writes what fits them with a word about every choice. */
+import { stringify } from "yaml";
+import { CorpusError, type Document, openCorpus } from "../corpus/index.js";
+
+/** What was seen of a set of files. */
+export interface FilesFound {
+  readonly paths: readonly string[];
+  readonly documents: number;
+  /** UTF-8 bytes of the text. */
+  readonly bytes: number;
+  /** Whether reading stopped before the end: there is more. */
+  readonly more: boolean;
+  /** Field of the records that holds the text. */
+  readonly textField: string;
+}
+
+/** Names that text goes by, in records of others. */
+const TEXT_FIELDS = ["text", "content", "body", "document", "article", "code", "abstract", "message"];
+/** No more is read: enough to choose by. */
+const MOST_DOCUMENTS = 50_000;
+const MOST_BYTES = 256e6;
+
+/** Reads files, or the beginning of many. @throws CorpusError when they cannot be read under any usual name of a field */
+export async function lookAt(name: string, paths: readonly string[]): Promise<FilesFound> {
+  let first: CorpusError | undefined;
+  for (const textField of TEXT_FIELDS) {
+    try {
+      return { paths, textField, ...(await count(openCorpus({ name, paths, textField }).documents())) };
+    } catch (error) {
+      if (!(error instanceof CorpusError)) throw error;
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+async function count(
+  documents: AsyncIterable<Document>,
+): Promise<Pick<FilesFound, "documents" | "bytes" | "more">> {
+  let [number, bytes] = [0, 0];
+  for await (const { text } of documents) {
+    number += 1;
+    bytes += Buffer.byteLength(text);
+    if (number >= MOST_DOCUMENTS || bytes >= MOST_BYTES) return { documents: number, bytes, more: true };
+  }
+  return { documents: number, bytes, more: false };
+}
+
+export interface InitRequest {
+  readonly name: string;
+  /** Undefined where there is none yet. */
+  readonly corpus: FilesFound | undefined;
+  readonly domains: Readonly<
+    Record<string, { readonly train: FilesFound; readonly validation?: FilesFound }>
+  >;
+}
+
+/** Documents of generic text to evaluate on, at least. */
+const WANTED_HELD_OUT = 30;
+
+/** Stands for a corpus that is still to be found. */
+export const MISSING_CORPUS = "path/to/much/text";
+
+/** The text of a forge.yaml. */
+export function forgeTemplate({ name, corpus, domains }: InitRequest): string {
+  const k = clustersFor(corpus?.documents ?? 10_000);
+  /* of a small corpus the usual hundredth would be nothing */
+  const share = Math.ceil((100 * WANTED_HELD_OUT) / (corpus?.documents ?? Number.POSITIVE_INFINITY)) / 100;
+  const holdOut = share > 0.01 ? Math.min(0.3, share) : undefined;
+  const experts = Math.max(4, Math.min(16, k / 4));
+  const field = (found: FilesFound | undefined) =>
+    found !== undefined && found.textField !== "text" ? [`  textField: ${found.textField}`] : [];
+  const lines = [
+    "# A job of slm-forge: from text to small models that know your domain.",
+    "#   slm config check FILE    every key with its default, and what is wrong",
+    "#   slm run FILE --dry-run   what the text is like and what training would cost; trains nothing",
+    "#   slm run FILE             everything; Ctrl-C stops, the same command goes on",
+    "# All keys: docs/forge.md, or slm config reference forge",
+    "",
+    `name: ${name}`,
+    "seed: 1",
+    "",
+    "# slm: one small model on all of the generic text, fine-tuned for each domain.",
+    "# slm-is: a small model for each domain on generic text that is resampled to look like it.",
+    "# slm-pn: one network for all domains that gives a small model for each cluster of the generic text.",
+    "# Others: slm-nopt, slm-mix, slm-d, llm, llm-lora (the last three need largeModel).",
+    "methods: [slm, slm-is, slm-pn]",
+    "",
+    `# Much general text${corpus ? `: ${describe(corpus)}` : ", in which something like your domain occurs. TO BE FILLED IN"}.`,
+    "corpus:",
+    `  train: ${inline(corpus?.paths ?? [MISSING_CORPUS])}`,
+    ...field(corpus),
+    ...(holdOut === undefined ? [] : [`  holdOut: ${holdOut} # share of its documents to evaluate on`]),
+    "",
+    "# Little text of your own; a part of it is held out to stop and to test by, unless validation names other files.",
+    "domains:",
+    ...Object.entries(domains).flatMap(([domain, { train, validation }]) => [
+      `  ${domain}: # ${describe(train)}`,
+      `    train: ${inline(train.paths)}`,
+      ...(validation ? [`    validation: ${inline(validation.paths)} # ${describe(validation)}`] : []),
+      ...(isScarce(train)
+        ? ["    # This is very little: more documents would help more than any setting."]
+        : []),
+    ]),
+    "",
+    "# Alike documents of the corpus together; more clusters aim better, but need more domain text to aim by.",
+    "clusters:",
+    `  k: ${k}`,
+    "",
+    "# Smoothing keeps a small domain set from trusting its histogram too much.",
+    "sampling:",
+    "  smoothing: dirichlet",
+    "",
+    "# tiny (0.9 M parameters) trains on a CPU, mini (12 M) on any GPU in minutes, slm-126m is the paper's.",
+    "model:",
+    "  preset: tiny",
+    "",
+    "projection:",
+    `  experts: ${experts}`,
+    "",
+    "# The longer, the better; slm run FILE --dry-run tells how long that takes here.",
+    "pretraining:",
+    "  budget: { steps: 2000 }",
+    "",
+    `output: { folder: ${name} }`,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** A cluster should hold tens of documents. */
+function clustersFor(documents: number): number {
+  return Math.max(4, Math.min(256, 2 ** Math.round(Math.log2(documents / 100))));
+}
+
+/** Whether a histogram and a held-out part can hardly be made of it. */
+function isScarce({ documents }: FilesFound): boolean {
+  return documents < 20;
+}
+
+function describe({ documents, bytes, more }: FilesFound): string {
+  const size = bytes < 1e6 ? `${(bytes / 1e3).toPrecision(3)} kB` : `${(bytes / 1e6).toPrecision(3)} MB`;
+  return `${more ? "more than " : ""}${documents} ${documents === 1 ? "document" : "documents"}, ${size}`;
+}
+
+function inline(paths: readonly string[]): string {
+  return stringify(paths.length === 1 ? paths[0] : paths, { collectionStyle: "flow", lineWidth: 0 }).trim();
+}
