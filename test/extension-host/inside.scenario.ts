@@ -7,6 +7,8 @@ import { packageRoot } from "../../cli/version.js";
 import { Editor } from "./editor.js";
 import { Workspace } from "./workspace.js";
 
+/** First line of inside/index.ts. */
+const BEGIN = "tests in the extension host";
 const workspace = new Workspace();
 let editor: Editor | undefined;
 after(async () => {
@@ -18,10 +20,12 @@ test("the tests in the extension host pass", async () => {
   editor = await Editor.start({ integration: true });
   const page = await editor.newPage();
   const ended = new Promise<number>((done) => void page.exposeFunction("codeAutomationExit", done));
+  let hasBegun = false;
   await page.exposeFunction("codeAutomationLog", (_kind: string, parts: unknown[]) => {
-    /* the workbench's own remarks come here as well: styled, or of its loggers, which are not built (install.mjs) */
+    /* the workbench's own remarks come here as well: before, and styled or in brackets */
     const text = format(...parts);
-    if (typeof parts[0] === "string" && !/^%c|spdlog/.test(text)) console.log(text);
+    hasBegun ||= text === BEGIN;
+    if (hasBegun && typeof parts[0] === "string" && !/^(%c|\[)|spdlog/.test(text)) console.log(text);
   });
   const tests = join(packageRoot(), "dist", "vscode-tests");
   const payload = JSON.stringify([

@@ -6,7 +6,11 @@ import { isActive, isResumable, type RunStateName, type RunSummary } from "../..
 import type { WorkspaceData } from "../data/workspace-data.js";
 
 /** A folder of runs, or a run. */
-export type RunNode = { readonly group: string } | { readonly run: RunSummary };
+export type RunNode = GroupNode | { readonly run: RunSummary };
+
+interface GroupNode {
+  readonly group: string;
+}
 
 const ICONS: Readonly<Record<RunStateName, readonly [icon: string, color?: string]>> = {
   starting: ["loading~spin"],
@@ -20,27 +24,62 @@ const ICONS: Readonly<Record<RunStateName, readonly [icon: string, color?: strin
 };
 
 export class RunsTree implements vscode.TreeDataProvider<RunNode> {
-  readonly #changed = new vscode.EventEmitter<void>();
+  readonly #changed = new vscode.EventEmitter<RunNode[] | undefined>();
+  readonly #groups = new Map<string, GroupNode>();
+  readonly #runs = new Map<string, { run: RunSummary }>();
+  #shown = "";
   readonly onDidChangeTreeData = this.#changed.event;
 
   constructor(private readonly data: WorkspaceData) {}
 
-  /** Shows the runs as they are now. */
+  /**
+   * Shows the runs as they are now. Nodes stay the same objects and only those that changed are drawn again: while
+   * VS Code draws a whole tree, a button pressed in it does not know its row.
+   */
   refresh(): void {
-    this.#changed.fire();
+    const { runs } = this.data.store;
+    const shown = JSON.stringify(runs.map(({ id, group }) => [id, group]));
+    const changed: RunNode[] = [];
+    for (const run of runs) {
+      const node = this.#runs.get(run.id);
+      if (node === undefined || JSON.stringify(node.run) === JSON.stringify(run)) continue;
+      node.run = run;
+      changed.push(node, this.#group(run.group));
+    }
+    if (shown !== this.#shown) this.#changed.fire(undefined);
+    else if (changed.length > 0)
+      this.#changed.fire([...new Set(changed.filter((node) => this.#isShown(node)))]);
+    this.#shown = shown;
   }
 
   getChildren(parent?: RunNode): RunNode[] {
     const { runs } = this.data.store;
     const groups = [...new Set(runs.map(({ group }) => group))];
-    if (parent === undefined && groups.length > 1) return groups.map((group) => ({ group }));
-    const shown =
-      parent !== undefined && "group" in parent ? runs.filter((run) => run.group === parent.group) : runs;
-    return shown.map((run) => ({ run }));
+    if (parent === undefined && groups.length > 1) return groups.map((group) => this.#group(group));
+    return runs
+      .filter((run) => parent === undefined || !("group" in parent) || run.group === parent.group)
+      .map((run) => this.#node(run));
   }
 
   getTreeItem(node: RunNode): vscode.TreeItem {
     return "group" in node ? this.#groupItem(node.group) : runItem(node.run);
+  }
+
+  #isShown(node: RunNode): boolean {
+    return !("group" in node) || new Set(this.data.store.runs.map(({ group }) => group)).size > 1;
+  }
+
+  #group(group: string): GroupNode {
+    const node = this.#groups.get(group) ?? { group };
+    this.#groups.set(group, node);
+    return node;
+  }
+
+  #node(run: RunSummary): RunNode {
+    const node = this.#runs.get(run.id) ?? { run };
+    node.run = run;
+    this.#runs.set(run.id, node);
+    return node;
   }
 
   #groupItem(group: string): vscode.TreeItem {

@@ -1,6 +1,7 @@
 /** Runs in VS Code's extension host: mocha over the tests of this folder. VS Code calls `run` and reads its rejection. */
 
 export async function run(): Promise<void> {
+  console.log("tests in the extension host");
   /* mocha stays outside the bundle: it looks for its own files */
   const { default: Mocha } = (await import("mocha")) as unknown as { default: typeof import("mocha") };
   const mocha = new Mocha({ ui: "bdd", timeout: 120_000, reporter: "spec", color: false });
