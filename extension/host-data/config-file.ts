@@ -2,7 +2,7 @@
 import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isMap, parse, parseDocument } from "yaml";
-import type { ConfigFile } from "../shared/protocol.js";
+import type { ConfigFile, NamedText } from "../shared/protocol.js";
 
 /** Larger YAML is data. */
 const MOST_BYTES = 256 * 1024;
@@ -34,11 +34,33 @@ function describe(path: string, value: unknown): ConfigFile | undefined {
       output: typeof folder === "string" ? resolve(dirname(path), folder) : null,
       include: numbers((clusters as { include?: unknown } | undefined)?.include),
       exclude: numbers((clusters as { exclude?: unknown } | undefined)?.exclude),
+      texts: [
+        ...namedTexts("corpus", corpus),
+        ...entries(domains).flatMap(([key, domain]) => namedTexts(key, domain)),
+      ],
     };
   }
   if (data !== undefined && (model !== undefined || training !== undefined))
-    return { path, kind: "run", output: null, include: [], exclude: [] };
+    return { path, kind: "run", output: null, include: [], exclude: [], texts: namedTexts("", data) };
   return undefined;
+}
+
+/** Texts under `train` and `validation`, which is one set or several by name. */
+function namedTexts(name: string, place: unknown): NamedText[] {
+  const { train, validation } = (place ?? {}) as { train?: unknown; validation?: unknown };
+  const named = (role: string) => (name === "" || role === "train" ? name || role : `${name}, ${role}`);
+  const sets = pathsOf(validation).length > 0 ? [["validation", validation]] : entries(validation);
+  return [["train", train], ...sets]
+    .map(([role, paths]) => ({ name: named(String(role)), paths: pathsOf(paths) }))
+    .filter(({ paths }) => paths.length > 0);
+}
+
+function entries(value: unknown): [string, unknown][] {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
+}
+
+function pathsOf(value: unknown): string[] {
+  return (Array.isArray(value) ? value : [value]).filter((each) => typeof each === "string");
 }
 
 function numbers(value: unknown): number[] {

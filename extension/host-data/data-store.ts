@@ -19,6 +19,8 @@ export interface StoreListener {
   onRuns?(): void;
   onReports?(): void;
   onClusterings?(): void;
+  /** Configurations or exported models came, changed or went. */
+  onFiles?(): void;
   /** More numbers or events of a run that is followed. */
   onData?(run: string): void;
 }
@@ -39,6 +41,8 @@ export class DataStore {
   reports: readonly JobReport[] = [];
   clusterings: readonly ClusteringSummary[] = [];
   configs: readonly ConfigFile[] = [];
+  /** Folders of exported models. */
+  models: readonly string[] = [];
   readonly folders: readonly string[];
   readonly #listeners = new Set<StoreListener>();
   readonly #followed = new Map<string, Followed>();
@@ -131,7 +135,10 @@ export class DataStore {
     const configs = (await Promise.all(found.configs.map(readConfigFile))).filter(
       (each) => each !== undefined,
     );
+    const files = JSON.stringify([configs, found.models]) !== JSON.stringify([this.configs, this.models]);
     this.configs = configs;
+    this.models = found.models;
+    if (files) this.#tell((listener) => listener.onFiles?.());
     if (JSON.stringify(clusterings) !== JSON.stringify(this.clusterings)) {
       this.clusterings = clusterings;
       this.#tell((listener) => listener.onClusterings?.());

@@ -1,4 +1,4 @@
-/** Finds what there is to look at below a folder: runs, reports of jobs, clusterings, configurations. */
+/** Finds what there is to look at below a folder: runs, reports of jobs, clusterings, models, configurations. */
 import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,6 +8,8 @@ export interface Found {
   /** Paths of report.json of jobs. */
   readonly reports: string[];
   readonly clusterings: string[];
+  /** Folders as `transformers` reads them. */
+  readonly models: string[];
   /** YAML files that may be configurations. */
   readonly configs: string[];
 }
@@ -27,7 +29,7 @@ const SKIPPED = new Set([
 
 /** Looks through folders down to a few levels; hidden ones and packages are left out, links not followed. */
 export async function discover(folders: readonly string[]): Promise<Found> {
-  const found: Found = { runs: [], reports: [], clusterings: [], configs: [] };
+  const found: Found = { runs: [], reports: [], clusterings: [], models: [], configs: [] };
   const seen = new Set<string>();
   for (const folder of folders) await look(folder, DEPTH, found, seen);
   return found;
@@ -50,6 +52,10 @@ async function look(folder: string, depth: number, found: Found, seen: Set<strin
   }
   if (files.has("clusters.json")) {
     found.clusterings.push(folder);
+    return;
+  }
+  if (files.has("config.json") && files.has("model.safetensors")) {
+    found.models.push(folder);
     return;
   }
   if (files.has("report.json")) found.reports.push(join(folder, "report.json"));

@@ -101,6 +101,14 @@ export interface ConfigFile {
   readonly output: string | null;
   readonly include: readonly number[];
   readonly exclude: readonly number[];
+  readonly texts: readonly NamedText[];
+}
+
+/** Text that a configuration names: the corpus, a domain, a validation set. */
+export interface NamedText {
+  readonly name: string;
+  /** Files, globs or folders, as they are written. */
+  readonly paths: readonly string[];
 }
 
 /** A place in a file: a byte offset, a line (from 1), or a row of a table. */

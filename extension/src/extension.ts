@@ -3,11 +3,13 @@ import * as vscode from "vscode";
 import type { SlmCli } from "./cli/slm-cli.js";
 import { workspaceCli } from "./cli/workspace-cli.js";
 import { registerConfiguration } from "./configuration/configuration.js";
+import { registerCorpora } from "./corpora/register.js";
 import { WorkspaceData } from "./data/workspace-data.js";
 import { type Kernels, registerKernels } from "./kernels/kernels.js";
 import { PagePanels } from "./pages/page-panels.js";
 import { registerPages } from "./pages/register.js";
 import { registerSetup } from "./setup/setup.js";
+import { registerModels } from "./trained/register.js";
 import { registerRuns } from "./training/register.js";
 import { RunStarter } from "./training/run-starter.js";
 
@@ -27,6 +29,8 @@ export function activate(context: vscode.ExtensionContext): SlmForge {
   registerSetup(context, cli, log);
   registerConfiguration(context, cli, starter, log);
   registerRuns(context, cli, data, starter, log);
+  registerCorpora(context, cli, data);
+  registerModels(context, cli, data);
   registerPages(context, data, new PagePanels(context, cli, data, starter));
   return { cli, data, kernels: registerKernels(context, cli, log) };
 }

@@ -44,17 +44,13 @@ export interface EditorOptions {
 
 export class Editor {
   #page: Page | undefined;
-  readonly #settings: Record<string, unknown>;
 
   private constructor(
     private readonly process: ChildProcess,
     private readonly browser: Browser,
     private readonly data: string,
     private readonly port: number,
-    settings: Readonly<Record<string, unknown>>,
-  ) {
-    this.#settings = { ...settings };
-  }
+  ) {}
 
   /** Installs the VSIX into a fresh profile and starts the server. */
   static async start({
@@ -94,7 +90,7 @@ export class Editor {
       executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
       args: ["--no-sandbox"],
     });
-    return new Editor(child, browser, data, port, all);
+    return new Editor(child, browser, data, port);
   }
 
   get page(): Page {
@@ -206,11 +202,13 @@ export class Editor {
     throw new Error(`no webview holds ${selector}`);
   }
 
-  /** Changes a setting of the user; the window follows. */
-  async setting(name: string, value: unknown): Promise<void> {
-    this.#settings[name] = value;
-    const text = JSON.stringify(this.#settings, undefined, 2);
-    writeFileSync(join(this.data, "data", "User", "settings.json"), text);
+  /** Changes the colours of the window by the name that the list of themes gives them. */
+  async theme(name: string): Promise<void> {
+    await this.command("Preferences: Color Theme");
+    const input = this.page.locator(".quick-input-widget:visible input.input");
+    await this.page.locator(".quick-input-widget:visible", { hasText: "Dark Modern" }).waitFor();
+    await input.fill(name);
+    await this.pick(name);
   }
 
   screenshot(name: string): Promise<Buffer> {

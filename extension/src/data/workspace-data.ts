@@ -6,6 +6,7 @@ export class WorkspaceData implements vscode.Disposable {
   readonly #runs = new vscode.EventEmitter<void>();
   readonly #reports = new vscode.EventEmitter<void>();
   readonly #clusterings = new vscode.EventEmitter<void>();
+  readonly #files = new vscode.EventEmitter<void>();
   readonly #replaced = new vscode.EventEmitter<void>();
   readonly #folders: vscode.Disposable;
   #store = new DataStore([]);
@@ -13,6 +14,8 @@ export class WorkspaceData implements vscode.Disposable {
   readonly onDidChangeRuns = this.#runs.event;
   readonly onDidChangeReports = this.#reports.event;
   readonly onDidChangeClusterings = this.#clusterings.event;
+  /** Configurations or exported models came, changed or went. */
+  readonly onDidChangeFiles = this.#files.event;
   /** The store is another one: whoever listens to the old hears nothing any more. */
   readonly onDidReplace = this.#replaced.event;
 
@@ -28,7 +31,8 @@ export class WorkspaceData implements vscode.Disposable {
   dispose(): void {
     this.#folders.dispose();
     this.#store.close();
-    for (const each of [this.#runs, this.#reports, this.#clusterings, this.#replaced]) each.dispose();
+    for (const each of [this.#runs, this.#reports, this.#clusterings, this.#files, this.#replaced])
+      each.dispose();
   }
 
   #begin(): void {
@@ -41,6 +45,7 @@ export class WorkspaceData implements vscode.Disposable {
       onRuns: () => this.#runs.fire(),
       onReports: () => this.#reports.fire(),
       onClusterings: () => this.#clusterings.fire(),
+      onFiles: () => this.#files.fire(),
     });
     void this.#store.start();
     this.#replaced.fire();

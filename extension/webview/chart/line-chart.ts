@@ -46,6 +46,8 @@ export class LineChart {
 
   constructor(private readonly options: ChartOptions) {
     this.#overlay.setAttribute("role", "img");
+    /* until it is drawn, which waits until it is in view */
+    this.#overlay.setAttribute("aria-label", options.title);
     this.element = element(
       "div",
       { className: "chart" },

@@ -1,0 +1,166 @@
+/** Looking at what has been made: clusters, comparison, models, in every theme and in a folder that is not trusted. */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { after, afterEach, before, test } from "node:test";
+import axe from "axe-core";
+import type { Frame } from "playwright-core";
+import { slmIn, writeConfig } from "../cli/tiny-run.js";
+import { makeClusters, writeReport } from "../extension/example-job.js";
+import { TopicCorpus } from "../specialization/clusters/topics.js";
+import { Editor, eventually } from "./editor.js";
+import { Workspace } from "./workspace.js";
+
+const workspace = new Workspace();
+const forge =
+  "# the job\nname: example\ncorpus:\n  train: corpus.jsonl # generic\ndomains:\n  news:\n    train: news.jsonl\n";
+let corpus: TopicCorpus;
+let editor: Editor;
+before(async () => {
+  for (const learningRate of [0.001, 0.01]) {
+    const config = writeConfig(workspace.folder, `rate-${learningRate}`, {
+      data: { train: "corpus.jsonl", validation: { news: "news.jsonl" } },
+      training: { batch: 4, learningRate, budget: { steps: 60 } },
+      evaluation: { every: 20 },
+      checkpoints: { every: 30 },
+    });
+    const { code, stderr } = await slmIn(workspace.folder, "train", config);
+    assert.equal(code, 0, stderr);
+  }
+  corpus = await TopicCorpus.create();
+  mkdirSync(workspace.path("example", "stages"), { recursive: true });
+  await makeClusters(corpus, workspace.path("example", "stages", "clusters"), 600, 8);
+  await writeReport(workspace.path("example"), "stages/clusters");
+  writeFileSync(workspace.path("forge.yaml"), forge);
+  editor = await Editor.start();
+  await editor.open(workspace.folder);
+  await editor.container("slm-forge");
+});
+after(async () => {
+  await editor?.close();
+  await corpus?.remove();
+  workspace.remove();
+});
+afterEach((context) => editor.keepPicture(context));
+
+async function checkAccess(frame: Frame): Promise<void> {
+  await frame.evaluate(axe.source);
+  const found = await frame.evaluate(async () => {
+    const run = (globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe;
+    return (await run.run()).violations;
+  });
+  const serious = found
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join("\n")}`);
+  assert.deepEqual(serious, []);
+}
+
+test("the cluster explorer opens from the view, reads documents, opens their source and writes the choice", async () => {
+  const corpora = editor.rows("Corpora and Clusters");
+  await corpora
+    .filter({ hasText: "stages/clusters" })
+    .filter({ hasText: "8 clusters · 600 documents" })
+    .click();
+  const page = await editor.webview(".page-clusters .cluster-table tbody button");
+  await page.getByLabel("Domain").selectOption("medicine");
+  await page.locator(".cluster-table tbody button").first().click();
+  await page.getByRole("heading", { name: /^Cluster \d+$/ }).waitFor();
+  await page.locator(".details .document").first().click();
+  await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
+  const text = ((await page.locator(".details .text").textContent()) ?? "").trim();
+  await page.getByLabel("Search").fill(text.split(/\s+/)[0]);
+  await page.getByLabel("Search").press("Enter");
+  await page.getByText(/\d+ found in/).waitFor();
+  await page.getByLabel("Search").fill("");
+  await page.getByLabel("Train on cluster 3").uncheck();
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await page.getByText(/Written to/).waitFor();
+  assert.equal(readFileSync(workspace.path("forge.yaml"), "utf8"), `${forge}clusters:\n  exclude: [3]\n`);
+  await editor.screenshot("vscode-clusters");
+});
+
+test("the comparison opens from the view and sorts", async () => {
+  await editor.rows("Corpora and Clusters").filter({ hasText: "comparison" }).click();
+  const page = await editor.webview(".page-comparison tbody th");
+  await page.getByRole("columnheader", { name: /Macro ↑/ }).waitFor();
+  await page.getByRole("button", { name: /Macro/ }).click();
+  assert.equal(await page.locator("tbody th").first().textContent(), "slm-nopt");
+  await editor.screenshot("vscode-comparison");
+});
+
+test("runs chosen in the view, and no others, are compared", async () => {
+  const rows = editor.rows("Runs");
+  await rows.filter({ hasText: "rate-0.001" }).click();
+  const page = await editor.webview(".page-dashboard .runs input");
+  await page.getByRole("checkbox", { name: /rate-0\.001/ }).uncheck();
+  await page.getByRole("checkbox", { name: /rate-0\.01\b/ }).uncheck();
+  await rows.filter({ hasText: "rate-0.01" }).click({ modifiers: ["ControlOrMeta"] });
+  await editor.rowMenu(rows.filter({ hasText: "rate-0.001" }), "Compare Runs");
+  await page.locator(".runs input:checked").nth(1).waitFor();
+  await page.getByRole("heading", { name: "Loss · news" }).waitFor();
+});
+
+test("every page is readable in dark, light and high contrast", async () => {
+  const tabs = ["Training Runs", "Clusters", "Comparison"];
+  const frames = [".page-dashboard", ".page-clusters .cluster-table", ".page-comparison tbody"];
+  for (const [theme, kind] of [
+    ["Light Modern", "vscode-light"],
+    ["Dark High Contrast", "vscode-high-contrast"],
+    ["Dark Modern", "vscode-dark"],
+  ]) {
+    await editor.theme(theme);
+    for (const [at, tab] of tabs.entries()) {
+      await editor.page.getByRole("tab", { name: tab }).click();
+      const page = await editor.webview(`body.${kind}${frames[at]}`);
+      await checkAccess(page);
+      if (kind === "vscode-dark") continue;
+      await editor.screenshot(`vscode-${["dashboard", "clusters", "comparison"][at]}-${kind.slice(7)}`);
+    }
+  }
+});
+
+test("a model writes text in a terminal and is exported", async () => {
+  await editor.rowAction("Models", "rate-0.01", "Generate Text");
+  const input = editor.page.locator(".quick-input-widget:visible input.input");
+  await input.fill("the small model");
+  await input.press("Enter");
+  await editor.page.locator(".terminal-wrapper.active").waitFor();
+  await editor.rowAction("Models", "rate-0.01", "Export Model");
+  await editor.pick("Hugging Face folder");
+  await input.fill(workspace.path("exports", "plain"));
+  await input.press("Enter");
+  await editor.toast("is exported to").waitFor();
+  assert.ok(existsSync(workspace.path("exports", "plain", "model.safetensors")));
+  await editor.rows("Models").filter({ hasText: "plain" }).waitFor();
+  await editor.screenshot("vscode-models");
+});
+
+test("a folder that is not trusted is shown, and nothing in it is run", async () => {
+  const careful = await Editor.start({
+    trust: false,
+    settings: { "security.workspace.trust.startupPrompt": "never" },
+  });
+  try {
+    await careful.open(workspace.folder);
+    await careful.container("slm-forge");
+    await careful.page.locator(".statusbar-item", { hasText: "Restricted Mode" }).waitFor();
+    const row = careful.rows("Runs").filter({ hasText: "rate-0.001" });
+    await row.click();
+    const page = await careful.webview(".page-dashboard .runs li");
+    await page.getByRole("heading", { name: "Training loss" }).waitFor();
+    assert.equal(await page.getByRole("button", { name: /^(Stop|Resume) / }).count(), 0);
+    await row.hover();
+    const isOff = await eventually("the menu", async () => {
+      await row.click({ button: "right" });
+      const item = careful.page.locator(".monaco-menu .action-item", { hasText: "Delete Run" }).first();
+      return (await item.count()) > 0 ? ((await item.getAttribute("class")) ?? "") : undefined;
+    });
+    assert.match(isOff, /disabled/);
+    await careful.page.keyboard.press("Escape");
+    await careful.screenshot("vscode-restricted");
+  } catch (error) {
+    await careful.keepPicture({ name: "restricted", passed: false });
+    throw error;
+  } finally {
+    await careful.close();
+  }
+});
