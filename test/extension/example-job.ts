@@ -74,6 +74,11 @@ export async function writeReport(folder: string, clusters: string): Promise<Com
       ...{ name: method, method, changes: null, parameters: 1e6, inferenceParameters: 1e6 },
     })),
     domains: DOMAINS.map((name, at) => domainOf(name, generic, at)),
+    generic: {
+      ...{ documents: 300, tokens: 60_000, clusters: generic.length, histogram: generic },
+      ...{ entropy: Math.log(generic.length), effectiveClusters: generic.length },
+    },
+    decision: null,
     sizes: [null],
     seeds: [1, 2],
     lengths: [1],
@@ -137,8 +142,9 @@ function domainOf(name: string, generic: readonly number[], at: number): DomainS
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const histogram = weights.map((weight) => weight / total);
   const entropy = -histogram.reduce((sum, p) => sum + (p > 0 ? p * Math.log(p) : 0), 0);
+  const extent = { documents: 80, tokens: 20_000 };
   return {
-    name,
+    ...{ name, train: extent, stopping: extent, test: extent, leaked: null },
     histograms: [
       {
         ...{ size: null, seed: 1, documents: 80, tokens: 20_000, units: 80, histogram, entropy },
@@ -146,5 +152,5 @@ function domainOf(name: string, generic: readonly number[], at: number): DomainS
         ...{ uncovered: 0, expectedError: 0.1, trust: "The histogram can be trusted.", repetitions: null },
       },
     ],
-  } as unknown as DomainSummary;
+  };
 }

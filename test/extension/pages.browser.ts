@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import axe from "axe-core";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { reportPage } from "../../cli/report-page.js";
 import { packageRoot } from "../../cli/version.js";
+import type { ComparisonReport } from "../../specialization/stages/report-types.js";
 import { slmIn, start, writeConfig, writeCorpus } from "../cli/tiny-run.js";
 import { TopicCorpus } from "../specialization/clusters/topics.js";
 import { makeClusters, writeReport } from "./example-job.js";
@@ -227,4 +229,25 @@ test("the comparison sorts, and names winners", async () => {
   await page.getByRole("combobox", { name: /^Domains/ }).selectOption("100");
   await page.getByText(/Best for their cost: slm-nopt/).waitFor();
   await page.close();
+});
+
+test("report.html is the comparison by itself, without a server", async () => {
+  const report = JSON.parse(readFileSync(join(folder, "example", "report.json"), "utf8")) as ComparisonReport;
+  const file = join(folder, "report.html");
+  writeFileSync(file, reportPage({ ...report, name: "a </script><b>name" }));
+  const context = await browser.newContext({ viewport: { width: 1280, height: 1600 }, offline: true });
+  const page = await context.newPage();
+  const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  await page.goto(`file://${file}`);
+  await page.locator(".winners li").first().waitFor();
+  assert.match((await page.locator(".summary").textContent()) ?? "", /^a <\/script><b>name: 16 of 16 models/);
+  assert.equal(await page.locator(".domain-card").count(), report.domains.length);
+  assert.equal(await page.locator(".domain-card .bars .own").count(), 2 * report.generic.clusters);
+  await page.getByRole("button", { name: /^medicine/ }).click();
+  assert.equal(await page.locator("th[aria-sort=ascending]").textContent(), "medicine ↑");
+  await checkAccess(page);
+  assert.deepEqual(problems, []);
+  await context.close();
 });

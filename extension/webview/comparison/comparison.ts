@@ -21,6 +21,8 @@ import { saveText, toCsv } from "../download.js";
 import { button, element, Notice, select } from "../elements.js";
 import { onThemeChange, theme } from "../theme.js";
 import { connect, Requests } from "../transport.js";
+import { decisionSection } from "./decision.js";
+import { domainsSection } from "./domains.js";
 
 interface State {
   job: string | null;
@@ -103,6 +105,8 @@ class Comparison {
       this.#winners(job, selection),
       this.#table(job, selection),
       ...(domains === undefined ? [] : [this.#curves(job, counts, domains)]),
+      ...[decisionSection(report) ?? ""],
+      domainsSection(report, selection.size),
     );
   }
 

@@ -1,0 +1,50 @@
+/** What was planned before anything was trained: the advice, and what each method was to cost. */
+import type { ComparisonReport } from "../../../specialization/stages/report-types.js";
+import { formatNumber } from "../../shared/scale.js";
+import { element, table } from "../elements.js";
+
+/** The section; null where the budget did not say what would be computed. */
+export function decisionSection({ decision, settings }: ComparisonReport): HTMLElement | null {
+  if (decision === null) return null;
+  const { method, reason, cautions } = decision.recommendation;
+  const wanted = new Set<string>(settings.methods);
+  const flops = (value: number) => (value === 0 ? "–" : `${formatNumber(value)}FLOP`);
+  const rows = decision.methods
+    .filter((each) => wanted.has(each.method))
+    .map((each) => [
+      each.method,
+      flops(each.shared.flops),
+      flops(each.perDomain.flops),
+      flops(each.total.flops),
+      formatNumber(each.footprint.inferenceParameters),
+    ]);
+  const crossings = decision.breakEvens
+    .filter(({ cheaperBelow, cheaperAbove }) => wanted.has(cheaperBelow) && wanted.has(cheaperAbove))
+    .map(({ cheaperBelow, cheaperAbove, domains }) =>
+      element(
+        "li",
+        {},
+        `${cheaperBelow} is cheaper than ${cheaperAbove} below ${domains.toFixed(1)} domains`,
+      ),
+    );
+  const headings = [
+    "Method",
+    "Shared",
+    "Each domain",
+    `In all, for ${decision.domains}`,
+    "Parameters in use",
+  ];
+  return element(
+    "section",
+    {},
+    element("h2", {}, "The decision, before anything was trained"),
+    element("p", {}, element("strong", {}, `Take ${method}. `), reason),
+    ...cautions.map((caution) => element("p", { className: "caution" }, caution)),
+    element(
+      "div",
+      { className: "scroll", tabIndex: 0, attributes: { role: "region", "aria-label": "Planned costs" } },
+      table("Planned costs", headings, rows),
+    ),
+    element("ul", {}, ...crossings),
+  );
+}
