@@ -1,7 +1,9 @@
 /** `slm train` and `slm runs resume`: from a configuration to a trained model in a run folder. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { formatProblem, loadConfig, RUN_REFERENCE } from "../../specialization/training/config.js";
-import { RunFolder } from "../../specialization/training/run-folder.js";
+import { RUN_FILES, RunError, RunFolder, runPath } from "../../specialization/training/run-folder.js";
 import { Session, type TrainingReport } from "../session.js";
 import { withCommonOptions } from "./runs.js";
 
@@ -67,6 +69,15 @@ async function train(path: string | undefined, options: TrainOptions): Promise<v
 }
 
 async function resume(name: string, options: { runs: string; json?: boolean }): Promise<void> {
+  const path = runPath(options.runs, name);
+  if (existsSync(join(path, RUN_FILES.job))) {
+    /* its batches, first weights and teacher are the job's */
+    throw new RunError(
+      path,
+      "is a part of a job",
+      "The job goes on with it: slm run, or slm compare, with its forge.yaml",
+    );
+  }
   const run = RunFolder.open(options.runs, name);
   let session: Session | undefined;
   try {

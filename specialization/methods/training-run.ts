@@ -10,6 +10,7 @@ import type { Job } from "../stages/job.js";
 import type { Cost } from "../stages/report-types.js";
 import { hashOf } from "../stages/stage-cache.js";
 import type { Tokenizer, TokenShards } from "../tokenizer/index.js";
+import { writeFileAtomically } from "../training/atomic-file.js";
 import type { BatchSource } from "../training/batches.js";
 import { readState } from "../training/checkpoint.js";
 import type { RunConfig } from "../training/config.js";
@@ -107,6 +108,8 @@ async function train(job: Job, order: RunOrder, name: string, isBegun: boolean):
   const stop = () => trainer?.stop();
   try {
     await tokenizer.save(join(run.path, RUN_FILES.tokenizer));
+    const { folder } = job.config.output;
+    writeFileAtomically(join(run.path, RUN_FILES.job), `${JSON.stringify({ job: folder })}\n`);
     const { train, validation, batches } = order;
     trainer = await Trainer.create(
       gpu,

@@ -26,6 +26,8 @@ export const RUN_FILES = {
   control: "control.json",
   tensorboard: "tensorboard",
   tokenizer: "tokenizer.json",
+  /** There where the run is a part of a job: {"job": the job's folder}. */
+  job: "job.json",
 } as const;
 
 export type RunState = "starting" | "running" | "stopping" | "stopped" | "finished" | "failed";

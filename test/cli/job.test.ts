@@ -84,6 +84,16 @@ describe("slm run", () => {
     assert.equal(report.created, before.created);
   });
 
+  test("its runs are listed, and gone on with by the job alone", async () => {
+    const at = ["--runs", join(folder, "whole", "runs")];
+    const listed = await slmIn(folder, "runs", ...at);
+    const [{ runs }] = reportOf("whole").results;
+    assert.match(listed.stdout, new RegExp(`${runs.fineTuning} +finished`));
+    const { code, stderr } = await slmIn(folder, "runs", "resume", runs.fineTuning, ...at);
+    assert.equal(code, 1);
+    assert.match(stderr, /is a part of a job\. .*slm run/);
+  });
+
   test("its models are saved, and evaluated as the report says", async () => {
     for (const { entry, domain, perplexity } of reportOf("whole").results) {
       const model = join(folder, "whole", "models", `${entry}-${domain}`);
