@@ -5,6 +5,7 @@ import * as vscode from "vscode";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
 import { CorporaTree } from "./corpora-tree.js";
+import { domainName, textPath } from "./text-path.js";
 
 /** Registers the view Corpora and Clusters and the way from a folder of text to a configuration. */
 export function registerCorpora(context: vscode.ExtensionContext, cli: SlmCli, data: WorkspaceData): void {
@@ -31,7 +32,9 @@ export function registerCorpora(context: vscode.ExtensionContext, cli: SlmCli, d
 async function specialise(cli: SlmCli, given?: vscode.Uri): Promise<void> {
   const folder = given ?? (await chooseFolder());
   if (folder === undefined) return;
-  const [root] = [vscode.workspace.getWorkspaceFolder(folder) ?? vscode.workspace.workspaceFolders?.[0]];
+  const corpus = await chooseCorpus();
+  if (corpus === undefined) return;
+  const root = vscode.workspace.getWorkspaceFolder(folder) ?? vscode.workspace.workspaceFolders?.[0];
   const place = root?.uri.fsPath ?? folder.fsPath;
   const output = freeName(place);
   await vscode.window.withProgress(
@@ -39,10 +42,33 @@ async function specialise(cli: SlmCli, given?: vscode.Uri): Promise<void> {
     async (_, token) => {
       const stop = new AbortController();
       token.onCancellationRequested(() => stop.abort());
-      await cli.json(["init", folder.fsPath, "--output", output], { cwd: place, signal: stop.signal });
+      const general = corpus.length === 0 ? [] : ["--corpus", ...corpus];
+      const domain = `${domainName(folder.fsPath)}=${await textPath(folder.fsPath)}`;
+      await cli.json(["init", "--domain", domain, "--output", output, ...general], {
+        cwd: place,
+        signal: stop.signal,
+      });
     },
   );
   await vscode.window.showTextDocument(vscode.Uri.file(output));
+}
+
+/** Paths of much general text; none for later, undefined when the person would rather not go on. */
+async function chooseCorpus(): Promise<readonly string[] | undefined> {
+  const files = { label: "Choose files…", description: "JSONL, text, Parquet or compressed" };
+  const folder = { label: "Choose a folder…" };
+  const later = { label: "Fill it in later", description: "corpus.train in the file" };
+  const title = "Much general text, in which the domain occurs";
+  const picked = await vscode.window.showQuickPick([files, folder, later], { title });
+  if (picked === undefined) return undefined;
+  if (picked === later) return [];
+  const chosen = await vscode.window.showOpenDialog({
+    ...{ title, openLabel: "Take", canSelectMany: picked === files },
+    ...{ canSelectFiles: picked === files, canSelectFolders: picked === folder },
+    defaultUri: vscode.workspace.workspaceFolders?.[0].uri,
+  });
+  if (chosen === undefined) return undefined;
+  return Promise.all(chosen.map(({ fsPath }) => (picked === folder ? textPath(fsPath) : fsPath)));
 }
 
 async function chooseFolder(): Promise<vscode.Uri | undefined> {
