@@ -1,5 +1,11 @@
-/** A plan for the terminal: what each method costs, and where they break even. */
-import { formatQuantity, type MethodPlan, type Plan } from "../specialization/planner/index.js";
+/** A plan for the terminal: what each method costs, where they break even, and what is known of the domains. */
+import {
+  type DomainReport,
+  formatQuantity,
+  type MethodPlan,
+  type Plan,
+} from "../specialization/planner/index.js";
+import { describeDiagnosis } from "../specialization/sampling/index.js";
 import { type Column, formatTable } from "./table.js";
 
 /** Break-even points that a choice between methods hangs on; the rest is in the JSON. */
@@ -52,4 +58,14 @@ function columns(plan: Plan): Column<MethodPlan>[] {
     },
   );
   return all;
+}
+
+/** A domain's histogram, how far to trust it, and how many clusters suit it. */
+export function describeDomain({ name, diagnosis, noise, advice }: DomainReport): string[] {
+  const lines = [...describeDiagnosis(diagnosis), advice.reason];
+  if (noise.length > 1) {
+    const figures = noise.map(({ clusters, mean }) => `${(100 * mean).toFixed(1)} % at k = ${clusters}`);
+    lines.push(`Bootstrap noise of the histogram of ${name}: ${figures.join(", ")}.`);
+  }
+  return lines;
 }

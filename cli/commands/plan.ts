@@ -18,9 +18,9 @@ import {
   reportDomains,
   TOKENS_PER_PARAMETER,
 } from "../../specialization/planner/index.js";
-import { describeDiagnosis, type SmoothingRule } from "../../specialization/sampling/index.js";
+import type { SmoothingRule } from "../../specialization/sampling/index.js";
 import { preview } from "../job-preview.js";
-import { describeCosts } from "../plan-table.js";
+import { describeCosts, describeDomain } from "../plan-table.js";
 
 interface PlanOptions {
   readonly set: readonly string[];
@@ -190,13 +190,7 @@ function print(plan: Plan, request: PlanRequest, reports: readonly DomainReport[
     ([m, tokens]) => `${m} ${formatQuantity(tokens, "tokens")}`,
   );
   console.log(`\nPretraining planned with: ${lengths.join(", ")}${PER_DOMAIN_NOTE}`);
-  for (const { name, diagnosis, noise, advice } of reports) {
-    console.log(`\n${describeDiagnosis(diagnosis).join("\n")}\n${advice.reason}`);
-    if (noise.length > 1) {
-      const figures = noise.map(({ clusters, mean }) => `${(100 * mean).toFixed(1)} % at k = ${clusters}`);
-      console.log(`Bootstrap noise of the histogram of ${name}: ${figures.join(", ")}.`);
-    }
-  }
+  for (const lines of reports.map(describeDomain)) console.log(`\n${lines.join("\n")}`);
   const { method, reason, cautions } = plan.recommendation;
   console.log(`\nTake ${method}. ${reason}`);
   for (const caution of cautions) console.log(`  Note: ${caution}`);

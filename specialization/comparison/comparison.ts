@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { exportHuggingFace } from "../export/hugging-face.js";
 import { METHOD_FUNCTIONS, type Specialised, Workshop } from "../methods/index.js";
-import type { Speed } from "../planner/index.js";
+import type { DomainReport, Speed } from "../planner/index.js";
 import { type DomainSet, drawDomainSet } from "../stages/domain-set.js";
 import type { Job } from "../stages/job.js";
 import {
@@ -21,8 +21,9 @@ import type { TokenShards } from "../tokenizer/index.js";
 import { makeFolders, writeFileAtomically } from "../training/atomic-file.js";
 import type { SetLoss } from "../training/evaluate.js";
 import { takeRunLock } from "../training/run-lock.js";
+import { adviseClusters } from "./cluster-advice.js";
 import { decide } from "./decision.js";
-import { clustersPath, domainSummary, findingOf, genericSummary } from "./domains.js";
+import { clustersPath, domainSummary, findingOf, genericSummary, knownBudget } from "./domains.js";
 import { type Entry, entriesOf } from "./entries.js";
 import { costCurves, macroResults } from "./means.js";
 
@@ -56,12 +57,22 @@ export async function compareMethods(job: Job, options: ComparisonOptions): Prom
   }
 }
 
-/** The report before anything is trained, with times on this machine: what a dry run tells. */
-export async function previewJob(job: Job, options: ComparisonOptions): Promise<ComparisonReport> {
+/** What a dry run tells. */
+export interface Preview {
+  /** The report before anything is trained, with times on this machine. */
+  readonly report: ComparisonReport;
+  /** One for each domain. */
+  readonly diagnostics: readonly DomainReport[];
+}
+
+/** Reads and clusters the text, also finer and coarser, times a step, and plans; trains nothing. */
+export async function previewJob(job: Job, options: ComparisonOptions): Promise<Preview> {
   return withComparison(job, options, async (comparison) => {
+    const { workshop } = comparison;
+    const diagnostics = await adviseClusters(workshop, knownBudget(workshop));
     job.stage("speed", "a few steps of the small model");
-    const flopsPerSecond = await comparison.workshop.measureRate(job.config.seed);
-    return comparison.begin({ kind: "rate", flopsPerSecond });
+    const flopsPerSecond = await workshop.measureRate(job.config.seed);
+    return { report: await comparison.begin({ kind: "rate", flopsPerSecond }), diagnostics };
   });
 }
 

@@ -95,7 +95,7 @@ async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSe
 }
 
 /** Tokens of the resampled pretraining; undefined where the budget does not say, or nothing is resampled by clusters. */
-function knownBudget(workshop: Workshop): number | undefined {
+export function knownBudget(workshop: Workshop): number | undefined {
   const { methods, sampling, pretraining } = workshop.job.config;
   if (!methods.includes("slm-is") || sampling.weights === "ngrams") return undefined;
   try {

@@ -195,6 +195,7 @@ describe("slm plan and --dry-run", () => {
     assert.match(dry.stdout, /Generic text: \d+ documents, \S+ tokens, in 6 clusters/);
     assert.match(dry.stdout, /^law: 30 documents/m);
     assert.match(dry.stdout, /From \d+ documents, about [\d.]+ % of the draws/);
+    assert.match(dry.stdout, /Bootstrap noise of the histogram of law: .* at k = 6/);
     assert.match(dry.stdout, /^slm-pn +\S/m);
     assert.doesNotMatch(dry.stdout, /^llm/m);
     assert.match(dry.stdout, /^Take slm-/m);

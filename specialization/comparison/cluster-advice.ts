@@ -1,0 +1,56 @@
+/** How many clusters suit each domain, and what its histogram is worth: the same text clustered finer and coarser. */
+import { smoothingRule, type Workshop } from "../methods/index.js";
+import { type ClusterFigures, type DomainReport, reportDomains } from "../planner/index.js";
+import type { Grouping } from "../stages/grouping.js";
+import type { DomainText } from "../stages/text.js";
+
+/** Clusters beside those of the job. */
+const FACTORS = [1 / 4, 1, 4];
+/** With fewer windows to a cluster, on average, its content is chance. */
+const LEAST_WINDOWS = 8;
+
+/** Examines every domain's whole set. @param budgetTokens of the resampled pretraining, where it is known */
+export async function adviseClusters(
+  workshop: Workshop,
+  budgetTokens: number | undefined,
+): Promise<readonly DomainReport[]> {
+  const { job, text, units } = workshop;
+  const { clusters, sampling } = job.config;
+  const most = Math.floor(units.count / LEAST_WINDOWS);
+  const own = await workshop.grouping();
+  const counts = FACTORS.map((factor) => Math.round(factor * own.clusters.count)).filter(
+    (k) => k === own.clusters.count || (k >= 2 && k <= most && clusters.tree === undefined),
+  );
+  const clusterings: ClusterFigures[] = [];
+  for (const k of counts) {
+    const grouping = k === own.clusters.count ? own : await workshop.grouping(k);
+    clusterings.push(await figuresOf(workshop, grouping, text.domains));
+  }
+  return reportDomains(clusterings, {
+    smoothing: smoothingRule(sampling.smoothing),
+    seed: job.config.seed,
+    ...(budgetTokens !== undefined && {
+      budget: {
+        budgetTokens,
+        ...(sampling.maxRepetitions !== null && { maxRepetitions: sampling.maxRepetitions }),
+      },
+    }),
+  });
+}
+
+async function figuresOf(
+  workshop: Workshop,
+  grouping: Grouping,
+  domains: readonly DomainText[],
+): Promise<ClusterFigures> {
+  const { documents, tokens } = grouping.sizes;
+  const figures: ClusterFigures["domains"][number][] = [];
+  for (const { name, train } of domains) {
+    const { assignments, counts, documents: owners } = await workshop.assign(grouping, train);
+    /* windows of one document are alike, and are left out together */
+    const sources: number[][] = Array.from({ length: train.documentCount }, () => []);
+    for (const [window, cluster] of assignments.entries()) sources[owners[window]].push(cluster);
+    figures.push({ name, counts: [...counts], sources });
+  }
+  return { generic: { documents: Array.from(documents), tokens: Array.from(tokens) }, domains: figures };
+}
