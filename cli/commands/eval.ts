@@ -98,7 +98,13 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
         tasks[basename(file)] = await scoreTask(evaluator, tokenizer, questions);
       }
       if (options.json)
-        console.log(JSON.stringify({ model: source.name, step: source.step, sets, tasks }, null, 2));
+        console.log(
+          JSON.stringify(
+            { model: source.name, step: source.step, expert: source.expert, sets, tasks },
+            null,
+            2,
+          ),
+        );
       else if (!options.documents) {
         if (Object.keys(sets).length > 0) console.log(formatTable(SET_COLUMNS, Object.entries(sets)));
         if (Object.keys(tasks).length > 0) console.log(formatTable(TASK_COLUMNS, Object.entries(tasks)));

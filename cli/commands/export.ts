@@ -24,6 +24,7 @@ export function registerExport(program: Command): void {
       new Option("--dtype <type>", "how weights are stored").choices([...EXPORT_TYPES]).default("f32"),
     )
     .option("--force", "replace an earlier export")
+    .option("--adapter <name>", "adapter, by name or index, that chooses with --expert-for")
     .option("--json", "print JSON")
     .action(exportModel);
 }
@@ -32,14 +33,14 @@ async function exportModel(model: string, options: ExportOptions): Promise<void>
   const { format, out, dtype, force = false } = options;
   const source = await openArgument(model, options);
   try {
-    const { architecture, name, path, step, tokenizerPath } = source;
+    const { architecture, name, path, step, expert, tokenizerPath } = source;
     const common = { architecture, read: source.read, tokenizerPath, dtype, force };
     const written =
       format === "hf" ? await exportHuggingFace(out, common) : await exportGguf(out, { ...common, name });
     const parameters = parameterCount(architecture);
     if (options.json) {
       console.log(
-        JSON.stringify({ format, out, dtype, source: path, step, parameters, ...written }, null, 2),
+        JSON.stringify({ format, out, dtype, source: path, step, expert, parameters, ...written }, null, 2),
       );
       return;
     }

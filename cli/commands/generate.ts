@@ -91,7 +91,10 @@ async function generate(model: string, options: GenerateOptions): Promise<void> 
       if (options.json)
         console.log(
           JSON.stringify(
-            { model: source.name, step: source.step, prompt, text, tokens: count, seed, tokensPerSecond },
+            {
+              ...{ model: source.name, step: source.step, expert: source.expert },
+              ...{ prompt, text, tokens: count, seed, tokensPerSecond },
+            },
             null,
             2,
           ),

@@ -11,7 +11,7 @@ import {
 import { parameterCount } from "../../specialization/models/architecture.js";
 import { type ExpertStack, segmentDense, stackOfExperts } from "../../specialization/models/expert-stack.js";
 import { type FamilyFit, fitFamily, type MatrixFit } from "../../specialization/models/family-fit.js";
-import { type ModelArgument, modelArgument } from "../model-argument.js";
+import { expertOf, type ModelArgument, modelArgument } from "../model-argument.js";
 import { type Column, formatCount, formatTable } from "../table.js";
 
 interface ProjectOptions extends ModelArgument {
@@ -38,6 +38,7 @@ export function registerProject(program: Command): void {
     .option("--seed <number>", "of what h and m have to spare beyond k", parseSeed, 1)
     .requiredOption("--out <folder>", "folder to write")
     .option("--force", "replace an earlier folder")
+    .option("--adapter <name>", "adapter, by name or index, that chooses with --expert-for")
     .option("--json", "print JSON")
     .addHelpText("after", `\n${NOTES}`)
     .action(project);
@@ -78,8 +79,10 @@ async function project(model: string, options: ProjectOptions): Promise<void> {
 }
 
 /** A projected network with its experts, if none of them is asked for. */
-async function open(model: string, { checkpoint, expert, runs }: ModelArgument): Promise<ExportSource> {
-  const folder = modelFolder(model, runs);
+async function open(model: string, argument: ModelArgument): Promise<ExportSource> {
+  const { checkpoint } = argument;
+  const folder = modelFolder(model, argument.runs);
+  const expert = await expertOf(folder, argument);
   if (expert === undefined) {
     const source = await openModel(folder, { checkpoint });
     if (source.architecture.projection) return source;
@@ -115,13 +118,14 @@ function nearestDivisors(value: number, near: number): number[] {
 }
 
 function reportOf(
-  { path, step }: ExportSource,
+  { path, step, expert }: ExportSource,
   { model, matrices, layers, shared, relativeError }: FamilyFit,
 ) {
   const { architecture } = model;
   return {
     source: path,
     step,
+    expert,
     projection: architecture.projection,
     hidden: architecture.hidden,
     parameters: parameterCount(architecture),

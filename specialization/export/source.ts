@@ -37,6 +37,8 @@ export interface ExportSource extends ModelWeights {
   readonly path: string;
   /** The checkpoint's step; undefined for a Hugging Face folder. */
   readonly step: number | undefined;
+  /** The expert that it is, of a projected network. */
+  readonly expert?: number;
   readonly tokenizerPath: string;
   close(): Promise<void>;
 }
@@ -56,7 +58,7 @@ export async function openExportSource(
 ): Promise<ExportSource> {
   const source = await openModel(path, { checkpoint });
   try {
-    return { ...source, ...(await plainModel(source, expert)) };
+    return { ...source, ...(await plainModel(source, expert)), expert };
   } catch (error) {
     await source.close();
     throw error;
