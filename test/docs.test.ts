@@ -120,7 +120,7 @@ for (const document of documents) {
             assert.ok(source.includes(option), `${name} names \`${command}\`; ${script} has no ${option}`);
           }
         } else {
-          const script = /^npm (?:run )?(?!ci\b)([a-z]+)/.exec(command)?.[1];
+          const script = /^npm (?:run )?(?!ci\b)([a-z:]+)/.exec(command)?.[1];
           const folder = /--prefix (\S+)/.exec(command)?.[1];
           if (script) assert.ok(scripts[script], `${name} names \`${command}\`; there is no such script`);
           if (folder) {

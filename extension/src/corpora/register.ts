@@ -59,7 +59,7 @@ async function chooseCorpus(): Promise<readonly string[] | undefined> {
   const folder = { label: "Choose a folder…" };
   const later = { label: "Fill it in later", description: "corpus.train in the file" };
   const title = "Much general text, in which the domain occurs";
-  const picked = await vscode.window.showQuickPick([files, folder, later], { title });
+  const picked = await vscode.window.showQuickPick([files, folder, later], { title, ignoreFocusOut: true });
   if (picked === undefined) return undefined;
   if (picked === later) return [];
   const chosen = await vscode.window.showOpenDialog({

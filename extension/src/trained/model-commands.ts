@@ -52,6 +52,7 @@ export class ModelCommands {
       title: `Generate text with ${describeModel(node).name}`,
       prompt: "The beginning of the text; empty starts a new document.",
       value: this.context.workspaceState.get("prompt", ""),
+      ignoreFocusOut: true,
     });
     if (prompt === undefined) return;
     await this.context.workspaceState.update("prompt", prompt);
@@ -80,7 +81,7 @@ export class ModelCommands {
         { label: "Hugging Face folder", description: "for transformers, MLX and vLLM", format: "hf" },
         { label: "GGUF file", description: "for llama.cpp and Ollama", format: "gguf" },
       ],
-      { title: `Export ${name} as` },
+      { title: `Export ${name} as`, ignoreFocusOut: true },
     );
     if (format === undefined) return;
     const root = vscode.workspace.workspaceFolders?.[0].uri ?? vscode.Uri.file(dirname(this.#placeOf(node)));
@@ -88,6 +89,8 @@ export class ModelCommands {
     const place = await vscode.window.showInputBox({
       title: `Export ${name} to`,
       prompt: "A path; one that is there already is not replaced.",
+      /* a terminal that opens meanwhile takes the focus */
+      ignoreFocusOut: true,
       value: vscode.Uri.joinPath(root, "exports", `${name}${end}`).fsPath,
     });
     if (!place) return;

@@ -35,7 +35,10 @@ const CLICK_PIXELS = 12;
 
 export class DocumentMap {
   readonly element: HTMLElement;
-  readonly #canvas = element("canvas", { tabIndex: 0, attributes: { role: "img" } });
+  readonly #canvas = element("canvas", {
+    tabIndex: 0,
+    attributes: { role: "img", "aria-label": "Map of documents" },
+  });
   readonly #tooltip = element("div", { className: "tooltip", hidden: true });
   readonly invalidate = everyFrame(() => this.#draw());
   #data: MapData | undefined;
