@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { format } from "node:util";
 import { packageRoot } from "../../cli/version.js";
+import { writeConfig } from "../cli/tiny-run.js";
 import { Editor } from "./editor.js";
 import { Workspace } from "./workspace.js";
 
@@ -17,6 +18,9 @@ after(async () => {
 });
 
 test("the tests in the extension host pass", async () => {
+  writeConfig(workspace.folder, "by-task", {
+    training: { batch: 4, learningRate: 0.01, budget: { steps: 3 } },
+  });
   editor = await Editor.start({ integration: true });
   const page = await editor.newPage();
   const ended = new Promise<number>((done) => void page.exposeFunction("codeAutomationExit", done));

@@ -15,11 +15,11 @@ export function registerSetup(
     );
     await vscode.commands.executeCommand("setContext", "slmForge.ready", ready);
   };
-  const watcher = vscode.workspace.createFileSystemWatcher("**/node_modules/slm-forge/package.json");
   context.subscriptions.push(
-    watcher,
-    watcher.onDidCreate(check),
-    watcher.onDidDelete(check),
+    /* packages are installed in a terminal, or elsewhere; nobody is told of what changes in node_modules */
+    vscode.window.onDidChangeWindowState(({ focused }) => focused && check()),
+    vscode.window.onDidChangeActiveTerminal(check),
+    vscode.window.onDidEndTerminalShellExecution(check),
     vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("slmForge") && check()),
     vscode.workspace.onDidChangeWorkspaceFolders(check),
     vscode.workspace.onDidGrantWorkspaceTrust(check),

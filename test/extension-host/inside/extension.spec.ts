@@ -42,4 +42,23 @@ describe("the installed extension", () => {
         new RegExp(name),
       );
   });
+
+  it("offers a task for every configuration, which trains in a terminal", async () => {
+    const tasks = await vscode.tasks.fetchTasks({ type: "slm" });
+    const task = tasks.find(({ name }) => name === "train by-task.yaml");
+    assert.ok(task, `no such task among ${tasks.map(({ name }) => name).join(", ")}`);
+    const ended = new Promise<number | undefined>((done) => {
+      const listening = vscode.tasks.onDidEndTaskProcess(({ execution, exitCode }) => {
+        if (execution.task.name !== task.name) return;
+        listening.dispose();
+        done(exitCode);
+      });
+    });
+    await vscode.tasks.executeTask(task);
+    assert.equal(await ended, 0);
+    const { store } = extension!.exports.data;
+    await store.refresh();
+    const run = store.runs.find(({ name }) => name === "by-task");
+    assert.deepEqual([run?.state, run?.step], ["finished", 3]);
+  });
 });
