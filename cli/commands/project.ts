@@ -148,16 +148,22 @@ const COLUMNS: Column<MatrixFit>[] = [
 
 function print(out: string, report: ReturnType<typeof reportOf>, fit: FamilyFit): void {
   const { projection, hidden, parameters, relativeError } = report;
+  const { source, step } = report;
   const { experts, capacity, vector } = projection as NonNullable<typeof projection>;
   console.log(formatTable(COLUMNS, fit.matrices));
   console.log(`\nsingular values of the experts' matrices of a layer; those in brackets are lost`);
   for (const { layer, singularValues, kept } of fit.layers)
     console.log(`layer ${layer}  ${spectrum(singularValues, kept)}`);
   console.log(`all      ${spectrum(fit.shared, vector)}`);
+  const kept = Math.min(capacity, vector);
+  if (kept < experts) {
+    const unrelated = Math.sqrt(1 - kept / experts);
+    console.log(`\nexperts with nothing in common would lose ${percent(unrelated)} of the norm`);
+  }
   console.log(
     `\n${out}: ${experts} experts of ${hidden} hidden units, h ${capacity}, m ${vector}, ` +
-      `${formatCount(parameters)} parameters; error ${percent(relativeError)} of the norm, from ${report.source}` +
-      (report.step === undefined ? "" : ` (step ${report.step})`),
+      `${formatCount(parameters)} parameters; error ${percent(relativeError)} of the norm, from ${source}` +
+      (step === undefined ? "" : ` (step ${step})`),
   );
 }
 

@@ -35,6 +35,7 @@ describe("slm project", () => {
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^layer {2}matrix +norm +error +relative\n {4}0 {2}gate_up_proj/);
     assert.match(stdout, /^layer 0 {2}[\d.]+ [\d.]+ \([\d.]+ [\d.]+\)$/m);
+    assert.match(stdout, /^experts with nothing in common would lose 70\.7 % of the norm$/m);
     assert.match(
       stdout,
       /\ntwo: 4 experts of 28 hidden units, h 2, m 4, .* error [\d.]+ % of the norm, from .*step-10 \(step 10\)\n$/,
