@@ -1,4 +1,4 @@
-// Bundles the pages that VS Code and `slm board` show: dist/pages/{dashboard,clusters,comparison}.{js,css},
+// Bundles the pages that VS Code and `slm board` show: dist/pages/{dashboard,clusters,comparison,form}.{js,css},
 // and the extension around them as VS Code loads it: the folder dist/vscode, which package.mjs packs.
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -10,7 +10,7 @@ const dist = join(folder, "..", "dist");
 
 /** Writes the bundles into dist/pages at the root. */
 export async function buildPages() {
-  const pages = ["dashboard", "clusters", "comparison"];
+  const pages = ["dashboard", "clusters", "comparison", "form"];
   await build({
     entryPoints: pages.map((name) => join(folder, "webview", name, `${name}.ts`)),
     entryNames: "[name]",

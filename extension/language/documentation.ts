@@ -1,7 +1,7 @@
 /** What editors show about a key: hover texts and the documentation of completions, in Markdown. */
 import { parseDocument, visit } from "yaml";
 import { pathOf } from "./cursor.js";
-import { expectationOf, type KeyPath, nodeAt, type SchemaNode } from "./schema.js";
+import { dotted, expectationOf, type KeyPath, nodeAt, type SchemaNode } from "./schema.js";
 
 /** A text about what stands at a range of the file. */
 export interface Hover {
@@ -33,12 +33,4 @@ export function hoverAt(text: string, offset: number, schema: SchemaNode): Hover
     },
   });
   return result;
-}
-
-/** "domains.law.train"; elements of lists in brackets. */
-export function dotted(path: KeyPath): string {
-  return path.reduce<string>(
-    (text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? key : `${text}.${key}`),
-    "",
-  );
 }

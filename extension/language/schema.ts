@@ -24,6 +24,14 @@ export interface SchemaNode {
 
 export type KeyPath = readonly (string | number)[];
 
+/** "domains.law.train"; elements of lists in brackets. */
+export function dotted(path: KeyPath): string {
+  return path.reduce<string>(
+    (text, key) => (typeof key === "number" ? `${text}[${key}]` : text === "" ? key : `${text}.${key}`),
+    "",
+  );
+}
+
 /** The node of a key; elements of lists and names that the user chooses included. Undefined where there is none. */
 export function nodeAt(root: SchemaNode, path: KeyPath): SchemaNode | undefined {
   let node: SchemaNode | undefined = root;

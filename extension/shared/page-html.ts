@@ -2,7 +2,8 @@
 import { PAGES, type PageName } from "./protocol.js";
 
 export interface PageHtmlOptions {
-  readonly page: PageName;
+  /** A page of the board, or the form, which only the editor has. */
+  readonly page: PageName | "form";
   /** Fresh random text for every response. */
   readonly nonce: string;
   readonly script: string;
@@ -20,6 +21,8 @@ export const PAGE_TITLES: Readonly<Record<PageName, string>> = {
   clusters: "Clusters",
   comparison: "Comparison",
 };
+
+const TITLES = { ...PAGE_TITLES, form: "Configuration" };
 
 /** The content security policy of a page. */
 export function contentSecurityPolicy({ nonce, connect, resources }: PageHtmlOptions): string {
@@ -55,7 +58,7 @@ export function pageHtml(options: PageHtmlOptions): string {
 <meta name="referrer" content="no-referrer">
 <link rel="icon" href="data:,">
 <link rel="stylesheet" nonce="${nonce}" href="${escapeHtml(style)}">
-<title>${PAGE_TITLES[page]} – slm-forge</title>
+<title>${TITLES[page]} – slm-forge</title>
 </head>
 <body class="page-${page}">
 ${bar}

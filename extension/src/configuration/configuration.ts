@@ -6,6 +6,7 @@ import { registerRunCommands } from "./commands.js";
 import { registerCompletion } from "./completion.js";
 import { ConfigSchemas, kindOf } from "./config-documents.js";
 import { ConfigDiagnostics } from "./diagnostics.js";
+import { FormEditor } from "./form-editor.js";
 import { registerLenses } from "./lenses.js";
 import { Printouts } from "./printouts.js";
 
@@ -34,6 +35,7 @@ export function registerConfiguration(
     registerRunCommands(cli, starter, printouts),
     registerCompletion(schemas),
     registerLenses(),
+    new FormEditor(context.extensionUri, schemas, diagnostics).register(),
     vscode.workspace.onDidGrantWorkspaceTrust(again),
     vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("slmForge") && again()),
     vscode.window.onDidChangeActiveTextEditor(tellKind),

@@ -14,7 +14,8 @@ import { kindOf, SELECTOR } from "./config-documents.js";
 const PAUSE_MS = 300;
 const SOURCE = "slm-forge";
 
-class ConfigDiagnostic extends vscode.Diagnostic {
+/** A problem in the list, with what the checker said of it. */
+export class ConfigDiagnostic extends vscode.Diagnostic {
   constructor(
     readonly problem: ReportedProblem,
     range: vscode.Range,
@@ -49,6 +50,11 @@ export class ConfigDiagnostics implements vscode.Disposable {
       ),
     );
     this.checkAll();
+  }
+
+  /** What is known to be wrong with a file now. */
+  of(uri: vscode.Uri): ConfigDiagnostic[] {
+    return (this.#collection.get(uri) ?? []).filter((each) => each instanceof ConfigDiagnostic);
   }
 
   /** Checks every open configuration again: another `slm` or other limits. */

@@ -20,6 +20,7 @@ export function registerLenses(): vscode.Disposable {
           "slmForge.dryRun",
           "Look at every file and size it needs, and train nothing",
         ),
+        lens("$(edit) Edit as a form", "slmForge.openForm", "The same file with every key explained"),
       ];
     },
   });
