@@ -48,6 +48,8 @@ export interface EntryPoint {
   readonly name: string;
   /** Counted from 0, of the line with the name. */
   readonly line: number;
+  /** Of its first attribute, above which there is room. */
+  readonly start: number;
 }
 
 /** Compute entry points of a text that need not compile. */
@@ -56,6 +58,7 @@ export function entryPointsOf(text: string): EntryPoint[] {
   return [...blanked.matchAll(/@compute\b[^;{}]*?\bfn\s+(\w+)/g)].map((match) => ({
     name: match[1],
     line: blanked.slice(0, match.index + match[0].length).split("\n").length - 1,
+    start: blanked.slice(0, match.index).split("\n").length - 1,
   }));
 }
 

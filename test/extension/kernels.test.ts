@@ -21,7 +21,7 @@ const RESULT = {
 test("entry points are found where they are written, not in comments", () => {
   const text =
     "// @compute fn no() {}\n/* @compute\nfn no2() {} */\n@compute @workgroup_size(8)\nfn main() {}\nfn f() {}\n";
-  assert.deepEqual(entryPointsOf(text), [{ name: "main", line: 4 }]);
+  assert.deepEqual(entryPointsOf(text), [{ name: "main", line: 4, start: 3 }]);
   assert.deepEqual(entryPointsOf("@compute @workgroup_size(64, "), []);
 });
 

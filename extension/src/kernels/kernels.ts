@@ -47,7 +47,7 @@ export function registerKernels(
 }
 
 async function lenses(document: vscode.TextDocument, catalog: KernelCatalog): Promise<vscode.CodeLens[]> {
-  const range = document.lineAt(entryPointsOf(document.getText())[0]?.line ?? 0).range;
+  const range = document.lineAt(entryPointsOf(document.getText())[0]?.start ?? 0).range;
   const lens = (title: string, command: string, tooltip: string) =>
     new vscode.CodeLens(range, { title, command, tooltip, arguments: [document.uri] });
   const isKernel = await catalog.has(document);

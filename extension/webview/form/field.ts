@@ -27,17 +27,16 @@ export class FieldView {
     this.id = field.id;
     this.#field = field;
     const node = nodeAt(schema, field.path) ?? {};
-    const label = element("span", { className: "name", id: `${field.id} label` }, field.name);
+    const label = element("span", { className: "name", id: `${field.id}:label` }, field.name);
     const help = element(
       "p",
-      { className: "description", id: `${field.id} help` },
+      { className: "description", id: `${field.id}:help` },
       `${field.description} Expects ${field.expectation}.`,
     );
-    this.#problems.id = `${field.id} problems`;
+    this.#problems.id = `${field.id}:problems`;
     this.#editing = editingOf(field, node, (value) => change(field.path, value));
     this.#reset = button("Use the default", () => change(field.path, undefined), {
       className: "quiet",
-      attributes: { "aria-label": `Use the default of ${field.id}` },
     });
     this.element = element(
       "div",
@@ -62,7 +61,12 @@ export class FieldView {
           ? "set to the default"
           : "";
     this.#reset.hidden = !isSet || field.isRequired;
-    this.#reset.textContent = field.standard === undefined ? "Remove" : "Use the default";
+    const isRemoval = field.standard === undefined;
+    this.#reset.textContent = isRemoval ? "Remove" : "Use the default";
+    this.#reset.setAttribute(
+      "aria-label",
+      isRemoval ? `Remove ${field.id}` : `Use the default of ${field.id}`,
+    );
     this.#problems.replaceChildren(
       ...problems.map(({ message, isError }) =>
         element(
@@ -84,8 +88,8 @@ export class FieldView {
 
 function editingOf(field: FormField, node: SchemaNode, change: (value: unknown) => void): Editing {
   const attributes = {
-    "aria-labelledby": `${field.id} label`,
-    "aria-describedby": `${field.id} problems ${field.id} help`,
+    "aria-labelledby": `${field.id}:label`,
+    "aria-describedby": `${field.id}:problems ${field.id}:help`,
   };
   const standard = field.standard === undefined ? "" : textOf(field.standard);
   const { control } = field;
@@ -107,7 +111,7 @@ function editingOf(field: FormField, node: SchemaNode, change: (value: unknown) 
     }
     case "several": {
       const boxes = control.options.map((option) => {
-        const box = element("input", { type: "checkbox", id: `${field.id} ${option}`, value: option });
+        const box = element("input", { type: "checkbox", id: `${field.id}:${option}`, value: option });
         box.onchange = () => {
           const chosen = boxes.filter(({ checked }) => checked).map(({ value }) => value);
           change(chosen.length === 0 ? undefined : chosen);
@@ -145,7 +149,7 @@ function editingOf(field: FormField, node: SchemaNode, change: (value: unknown) 
       const input = element("input", { type: "text", id: field.id, attributes });
       input.placeholder = standard === "" ? "" : `default: ${standard}`;
       const typing = typingIn(input, (text) => change(parsedValue(text, node)));
-      const suggestions = element("datalist", { id: `${field.id} suggestions` });
+      const suggestions = element("datalist", { id: `${field.id}:suggestions` });
       suggestions.append(...control.suggestions.map((value) => element("option", { value })));
       const hasSuggestions = control.suggestions.length > 0;
       if (hasSuggestions) input.setAttribute("list", suggestions.id);

@@ -118,7 +118,7 @@ class Form {
           open: !this.#view.closed.includes(section.id),
           className: `section level-${Math.min(2, section.level)}`,
         },
-        element("summary", {}, element("h2", { id: `section ${section.id}` }, section.title)),
+        element("summary", {}, element("h2", { id: `section:${section.id}` }, section.title)),
         section.description === "" ? null : element("p", { className: "description" }, section.description),
         ...own.map((view) => view.element),
         section.isRemovable &&
@@ -140,7 +140,7 @@ class Form {
   #adder({ id, path, addition }: FormSection): HTMLElement {
     const input = element("input", {
       type: "text",
-      id: `add ${id}`,
+      id: `add:${id}`,
       placeholder: "name",
       attributes: { "aria-label": `Name to add to ${id}` },
     });

@@ -1,0 +1,217 @@
+/** Writing a configuration by hand and in the form, and a kernel with an error, as somebody at the editor does it. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { after, afterEach, before, test } from "node:test";
+import axe from "axe-core";
+import type { Frame } from "playwright-core";
+import { shaderPath } from "../../engine/gpu/index.js";
+import { entryPointsOf } from "../../extension/language/kernels.js";
+import { Editor, eventually } from "./editor.js";
+import { Workspace } from "./workspace.js";
+
+const FORGE = `# the job of this test
+corpus:
+  train: corpus.jsonl # generic
+domains:
+  news: { train: news.jsonl }
+
+methods: [slm] # the plainest one
+pretraining:
+  bacth: 2
+  budget: { steps: 4 }
+`;
+
+const workspace = new Workspace();
+const file = workspace.path("forge.yaml");
+let editor: Editor;
+before(async () => {
+  writeFileSync(file, FORGE);
+  writeFileSync(
+    workspace.path("double.wgsl"),
+    "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n@compute @workgroup_size(64)\nfn double(@builtin(global_invocation_id) i: vec3u) {\n  x[i.x] *= factor;\n}\n",
+  );
+  editor = await Editor.start();
+  await editor.open(workspace.folder);
+});
+after(async () => {
+  await editor?.close();
+  workspace.remove();
+});
+afterEach((context) => editor.keepPicture(context));
+
+async function openFile(name: string): Promise<void> {
+  await editor.container("Explorer");
+  await editor.page.locator(".explorer-folders-view .monaco-list-row", { hasText: name }).first().dblclick();
+  await editor.page.locator(`.tab.active[data-resource-name="${name}"]`).waitFor();
+}
+
+function lens(text: string) {
+  return editor.page.locator(".editor-instance .codelens-decoration a", { hasText: text }).first();
+}
+
+function squiggle(kind: "error" | "warning") {
+  return editor.page.locator(`.editor-instance .squiggly-${kind}`);
+}
+
+/** Puts the cursor at the end of a line. */
+async function endOfLine(text: string): Promise<void> {
+  await editor.page.locator(".editor-instance .view-line", { hasText: text }).first().click();
+  await editor.page.keyboard.press("End");
+}
+
+test("a misspelt key is marked, and the light bulb corrects it", async () => {
+  await openFile("forge.yaml");
+  await squiggle("error").first().waitFor();
+  await editor.page.locator(".editor-instance .view-line", { hasText: "bacth" }).first().click();
+  await editor.page.keyboard.press("Home");
+  const fix = editor.page.locator(".action-widget .monaco-list-row", {
+    hasText: 'Change "bacth" to "batch"',
+  });
+  await eventually("the key is corrected", async () => {
+    await editor.page.keyboard.press("Control+.");
+    await fix
+      .first()
+      .click({ timeout: 5000 })
+      .catch(() => editor.page.keyboard.press("Escape"));
+    return (await editor.page.locator(".editor-instance .view-line", { hasText: "bacth" }).count()) === 0
+      ? true
+      : undefined;
+  });
+  await editor.page.locator(".editor-instance .view-line", { hasText: "batch" }).first().waitFor();
+  await eventually("nothing is wrong any more", async () =>
+    (await squiggle("error").count()) === 0 ? true : undefined,
+  );
+});
+
+test("keys are proposed with their meaning, and what is chosen is inserted", async () => {
+  await endOfLine("budget");
+  await editor.page.keyboard.press("Enter");
+  await editor.page.keyboard.type("warm");
+  const proposal = editor.page.locator(".suggest-widget .monaco-list-row", { hasText: "warmup" }).first();
+  await proposal.waitFor();
+  await editor.page.keyboard.press("Tab");
+  await editor.page.keyboard.type("1");
+  await editor.page.keyboard.press("Escape");
+  await editor.page.keyboard.press("Control+s");
+  await eventually("the file is saved", async () =>
+    /\n {2}warmup: 1\n/.test(readFileSync(file, "utf8")) ? true : undefined,
+  );
+  await editor.screenshot("vscode-configuration");
+});
+
+test("the same file is edited in a form: no comment is lost, and undo is the editor's", async () => {
+  const before = readFileSync(file, "utf8");
+  await lens("Edit as a form").click();
+  const frame = await editor.webview(".page-form");
+  const batch = frame.getByRole("textbox", { name: "batch", exact: true }).first();
+  await batch.waitFor();
+  assert.equal(await batch.inputValue(), "2");
+  await batch.fill("16");
+  await batch.press("Tab");
+  await frame.locator(".form-field.differs", { hasText: "Sequences in a micro-batch" }).first().waitFor();
+  await editor.page.keyboard.press("Control+s");
+  await eventually("the change is saved", async () =>
+    readFileSync(file, "utf8") === before.replace("batch: 2", "batch: 16") ? true : undefined,
+  );
+  /* a wrong value is told where it was typed */
+  await batch.fill("many");
+  await batch.press("Tab");
+  await frame.locator(".problems .error", { hasText: "expected a whole number" }).first().waitFor();
+  await batch.fill("");
+  await batch.press("Tab");
+  await eventually("the error is gone", async () =>
+    (await frame.locator(".problems .error").count()) === 0 ? true : undefined,
+  );
+  await searchIn(frame);
+  await editor.screenshot("vscode-form");
+  for (const theme of ["Dark Modern", "Light Modern", "Default High Contrast"]) {
+    await editor.setting("workbench.colorTheme", theme);
+    const kind = { "Dark Modern": "vscode-dark", "Light Modern": "vscode-light" }[theme];
+    await frame.locator(`body.${kind ?? "vscode-high-contrast"}`).waitFor();
+    await assertAccessible(frame);
+  }
+  await editor.setting("workbench.colorTheme", "Default Dark Modern");
+
+  await frame.getByRole("button", { name: "Edit as text" }).click();
+  await endOfLine("budget");
+  await editor.page.keyboard.press("Control+z");
+  await editor.page.locator(".editor-instance .view-line", { hasText: "batch: many" }).first().waitFor();
+  await editor.page.keyboard.press("Control+z");
+  await editor.page.locator(".editor-instance .view-line", { hasText: "batch: 16" }).first().waitFor();
+  await editor.page.keyboard.press("Control+s");
+});
+
+async function searchIn(frame: Frame): Promise<void> {
+  const search = frame.getByRole("searchbox");
+  await search.fill("deduplicate");
+  await eventually("other keys are left out", async () =>
+    (await frame.locator(".form-field:visible").count()) === 1 ? true : undefined,
+  );
+  await search.fill("");
+  await frame.getByRole("checkbox", { name: "Only what differs from the defaults" }).check();
+  await eventually("keys with their defaults are left out", async () =>
+    (await frame.locator(".form-field:visible").count()) ===
+    (await frame.locator(".form-field.differs:visible").count())
+      ? true
+      : undefined,
+  );
+  await frame.getByRole("checkbox", { name: "Only what differs from the defaults" }).uncheck();
+}
+
+async function assertAccessible(frame: Frame): Promise<void> {
+  await frame.evaluate(axe.source);
+  const violations = await frame.evaluate(async () => {
+    const { axe: run } = globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } };
+    const { violations } = await run.run();
+    return violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html.slice(0, 160)}`);
+  });
+  assert.deepEqual(
+    violations.filter((each) => /^(?:serious|critical)/.test(each)),
+    [],
+  );
+}
+
+test("a dry run is started above the file and shown beside it", async () => {
+  await openFile("forge.yaml");
+  await lens("Dry run").click();
+  await editor.page.locator('.tab[data-resource-name^="Dry run of forge.yaml"]').waitFor();
+  await editor.page.locator(".editor-instance .view-line", { hasText: "methods:" }).last().waitFor();
+});
+
+test("an error in somebody's own WGSL is marked, and the check says what is wrong", async () => {
+  await openFile("double.wgsl");
+  await squiggle("error").first().waitFor();
+  await lens("Check").click();
+  await editor.page.locator(".part.statusbar", { hasText: "double.wgsl does not compile" }).waitFor();
+  await editor.page.locator('[id="status.problems"] a').click();
+  await editor.page
+    .locator(".markers-panel .monaco-list-row", { hasText: "unresolved value 'factor'" })
+    .first()
+    .waitFor();
+});
+
+test("the view of kernels opens a file of a ladder", async () => {
+  await editor.container("slm-forge");
+  await editor.view("Kernels").locator(".pane-header").click();
+  await editor.rows("Kernels").first().click();
+  /* a list goes to the row whose name is typed */
+  await editor.page.keyboard.type("softmax");
+  const row = editor.view("Kernels").locator('.monaco-list-row.focused[aria-label^="softmax, 1 variants"]');
+  await row.waitFor();
+  /* opens the row, then goes to its first one */
+  await eventually("the variant has the focus", async () => {
+    await editor.page.keyboard.press("ArrowRight");
+    const variant = editor.view("Kernels").locator('.monaco-list-row.focused[aria-label^="rows, "]');
+    return (await variant.count()) > 0 ? true : undefined;
+  });
+  await editor.page.keyboard.press("Enter");
+  await editor.page.locator('.tab.active[data-resource-name="softmax.wgsl"]').waitFor();
+  await editor.page.locator('.tab.active[data-resource-name="softmax.wgsl"]').click();
+  const [{ line }] = entryPointsOf(readFileSync(shaderPath("softmax.wgsl"), "utf8"));
+  await editor.page.keyboard.press("Control+g");
+  await editor.page.locator(".quick-input-widget:visible input.input").fill(`:${line + 1}`);
+  await editor.page.keyboard.press("Enter");
+  await lens("Check").click();
+  await editor.page.locator(".editor-instance .view-lines", { hasText: "worst error" }).first().waitFor();
+  await editor.screenshot("vscode-kernel");
+});
