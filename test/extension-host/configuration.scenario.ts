@@ -124,13 +124,13 @@ test("the same file is edited in a form: no comment is lost, and undo is the edi
   );
   await searchIn(frame);
   await editor.screenshot("vscode-form");
-  for (const theme of ["Dark Modern", "Light Modern", "Default High Contrast"]) {
-    await editor.setting("workbench.colorTheme", theme);
+  for (const theme of ["Dark Modern", "Light Modern", "Dark High Contrast"]) {
+    await editor.theme(theme);
     const kind = { "Dark Modern": "vscode-dark", "Light Modern": "vscode-light" }[theme];
     await frame.locator(`body.${kind ?? "vscode-high-contrast"}`).waitFor();
     await assertAccessible(frame);
   }
-  await editor.setting("workbench.colorTheme", "Default Dark Modern");
+  await editor.theme("Dark Modern");
 
   await frame.getByRole("button", { name: "Edit as text" }).click();
   await endOfLine("budget");
@@ -193,7 +193,9 @@ test("an error in somebody's own WGSL is marked, and the check says what is wron
 test("the view of kernels opens a file of a ladder", async () => {
   await editor.container("slm-forge");
   await editor.view("Kernels").locator(".pane-header").click();
-  await editor.rows("Kernels").first().click();
+  /* away from the row that it explains when it is pointed at */
+  await editor.page.mouse.move(700, 300);
+  await editor.rows("Kernels").first().click({ force: true });
   /* a list goes to the row whose name is typed */
   await editor.page.keyboard.type("softmax");
   const row = editor.view("Kernels").locator('.monaco-list-row.focused[aria-label^="softmax, 1 variants"]');
@@ -212,6 +214,14 @@ test("the view of kernels opens a file of a ladder", async () => {
   await editor.page.locator(".quick-input-widget:visible input.input").fill(`:${line + 1}`);
   await editor.page.keyboard.press("Enter");
   await lens("Check").click();
-  await editor.page.locator(".editor-instance .view-lines", { hasText: "worst error" }).first().waitFor();
+  await editor.page.locator(".part.statusbar", { hasText: "softmax.wgsl: rows f32: worst error" }).waitFor();
+  /* drawn by a style sheet, so no text of the page */
+  const drawn = await editor.page.evaluate<string[]>(
+    '[...document.querySelectorAll(".view-line span")].map((each) => getComputedStyle(each, "::after").content)',
+  );
+  assert.ok(
+    drawn.some((each) => each.includes("worst error")),
+    drawn.join(""),
+  );
   await editor.screenshot("vscode-kernel");
 });

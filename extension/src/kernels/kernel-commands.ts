@@ -7,6 +7,7 @@ import * as vscode from "vscode";
 import { messageOf } from "../../host-data/slm-command.js";
 import {
   describeError,
+  describeResult,
   entryPointsOf,
   type KernelResult,
   type ReportedDiagnostic,
@@ -126,6 +127,9 @@ export class KernelCommands {
         })),
     );
     this.results.show(document, results);
+    /* what is drawn after the entry point is no text, so this is what screen readers hear */
+    const summary = results.map(describeResult).join("; ");
+    vscode.window.setStatusBarMessage(`${basename(file)}: ${summary}`, 20_000);
   }
 
   /** Runs a command that prints a report, whether it ends well or not; undefined when it was stopped. */
