@@ -80,6 +80,27 @@ describe("slm project", () => {
     assert.deepEqual(JSON.parse(again.stdout).projection, { experts: 4, capacity: 3, vector: 4 });
   });
 
+  test("takes a Hugging Face folder, and one expert of a network as a dense model", async () => {
+    for (const command of [
+      ["export", "first", "--format", "hf", "--out", "hf"],
+      ["project", "hf", "--k", "2", "--out", "of-hf"],
+      ["project", "of-hf", "--expert", "1", "--k", "7", "--h", "7", "--m", "9", "--out", "of-expert"],
+    ]) {
+      const { code, stderr } = await slm(...command);
+      assert.equal(code, 0, stderr);
+    }
+    const [whole, part] = await Promise.all(
+      ["of-hf", "of-expert"].map((name) => openModel(join(root, name))),
+    );
+    assert.equal(whole.architecture.hidden, 56);
+    assert.deepEqual([part.architecture.hidden, part.architecture.projection?.vector], [8, 9]);
+    /* what is not projected stays as it was, from the first model to the last */
+    const [before, after] = [randomModel(SMALL, 10), part];
+    for (const name of [NAMES.embedding, NAMES.queryKeyValue(1), NAMES.feedForwardNorm(0)])
+      assert.deepEqual(await after.read(name), await before.read(name));
+    await Promise.all([whole.close(), part.close()]);
+  });
+
   test("makes experts that train, each from where the network leaves it", async () => {
     await slm("project", "first", "--k", "4", "--out", "start");
     const config = {
