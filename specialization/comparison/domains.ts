@@ -62,7 +62,7 @@ export function clustersPath({ folder }: Grouping): string {
 
 async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSet): Promise<DomainHistogram> {
   const { name } = set.domain;
-  const { counts, assignments } = await workshop.assign(grouping, set.train);
+  const { counts, assignments } = await workshop.assign(grouping, set.train, name);
   const { sampling } = workshop.job.config;
   const budgetTokens = knownBudget(workshop);
   const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, {

@@ -148,17 +148,17 @@ export class Workshop {
   }
 
   /** Where a set's windows fall; says so once where the clusters mean little to the set of that name. */
-  assign(grouping: Grouping, shards: TokenShards, name?: string): Promise<DomainUnits> {
+  async assign(grouping: Grouping, shards: TokenShards, name?: string): Promise<DomainUnits> {
     const key = `${grouping.folder} ${shards.manifest.identity}`;
-    return kept(this.#domainUnits, key, async () => {
-      const assigned = await assignSet(this.job, this.text, grouping, shards);
-      const strange = name && strangeness(assigned, grouping);
-      if (strange && !this.#strange.has(name)) {
-        this.#strange.add(name);
-        this.job.say(`${name}: ${strange}`);
-      }
-      return assigned;
-    });
+    const assigned = await kept(this.#domainUnits, key, () =>
+      assignSet(this.job, this.text, grouping, shards),
+    );
+    const strange = name && strangeness(assigned, grouping);
+    if (strange && !this.#strange.has(name)) {
+      this.#strange.add(name);
+      this.job.say(`${name}: ${strange}`);
+    }
+    return assigned;
   }
 
   /** Cluster of every document of a set: that of its first window. */

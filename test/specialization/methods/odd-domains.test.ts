@@ -60,6 +60,8 @@ async function run(name: string, method: Method, { more, size, variant }: Option
     try {
       const set = await drawDomainSet(opened, text, text.domains[0], size ?? null, 1);
       const settings = settingsOf(config, method, variant);
+      /* asked before, without the domain's name, and not to be said less for that */
+      await workshop.assign(await workshop.grouping(), set.train);
       const made = await METHOD_FUNCTIONS[method](workshop, { set, seed: 1, length: 1, settings });
       const { loss } = await workshop.loss(made.after, text.domains[0].test);
       const { loss: before } = made.before
