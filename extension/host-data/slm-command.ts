@@ -56,9 +56,16 @@ export function runSlm(
   });
 }
 
+export interface DetachedOptions {
+  /** File to keep its messages in. */
+  readonly log?: string;
+  /** Told of a failure that came later, as long as this process lives; needs `log`. */
+  onFailure?(message: string): void;
+}
+
 /**
  * Starts a command that outlives this process, and waits only so long as to hear that it failed at once. Its messages
- * go to a file and not through a pipe, whose end would end the command with it; `log` names one to keep.
+ * go to a file and not through a pipe, whose end would end the command with it.
  *
  * @returns its process
  * @throws Error with its message when it fails at once
@@ -67,7 +74,7 @@ export async function startDetached(
   slm: SlmCommand,
   parameters: readonly string[],
   folder: string,
-  log?: string,
+  { log, onFailure }: DetachedOptions = {},
 ): Promise<number> {
   const place = log === undefined ? mkdtempSync(join(tmpdir(), "slm-start-")) : undefined;
   const messages = log ?? join(place as string, "messages.txt");
@@ -89,9 +96,12 @@ export async function startDetached(
       });
     });
     child.unref();
-    if (code === 0) return child.pid as number;
-    const message = messageOf(readFileSync(messages, "utf8"));
-    throw new Error(message || `slm ${parameters.join(" ")} ended with exit code ${code}.`);
+    const failure = (ended: number | null) =>
+      messageOf(readFileSync(messages, "utf8")) ||
+      `slm ${parameters.join(" ")} ${ended === null ? "was killed" : `ended with exit code ${ended}`}.`;
+    if (code !== 0) throw new Error(failure(code));
+    if (log !== undefined) child.once("close", (ended) => ended !== 0 && onFailure?.(failure(ended)));
+    return child.pid as number;
   } finally {
     closeSync(file);
     /* the command goes on writing where this system keeps open files; elsewhere the file stays */

@@ -87,6 +87,18 @@ test("the comparison opens from the view and sorts", async () => {
   await editor.screenshot("vscode-comparison");
 });
 
+test("the end of a job is told once, with the way to its comparison", async () => {
+  const path = workspace.path("example", "report.json");
+  const report = readFileSync(path, "utf8");
+  const { done, planned } = JSON.parse(report).progress;
+  writeFileSync(path, report.replace(`"done":${done}`, `"done":${done - 1}`));
+  const row = editor.rows("Corpora and Clusters").filter({ hasText: "comparison" });
+  await row.filter({ hasText: `${done - 1} of ${planned}` }).waitFor();
+  writeFileSync(path, report);
+  await editor.toast(`example is done: ${done} results`).getByRole("button", { name: "Compare" }).click();
+  await editor.webview(".page-comparison tbody th");
+});
+
 test("runs chosen in the view, and no others, are compared", async () => {
   const rows = editor.rows("Runs");
   await rows.filter({ hasText: "rate-0.001" }).click();

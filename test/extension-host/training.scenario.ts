@@ -1,6 +1,6 @@
 /** A real training run, from the button to its end: the loss moving, reload in mid-run, stop, resume, delete. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 import { metricsOf, slmIn, stateOf, writeConfig } from "../cli/tiny-run.js";
 import { Editor, eventually } from "./editor.js";
@@ -135,4 +135,14 @@ test("a run is deleted only after a yes", async () => {
     async () => !existsSync(workspace.path("runs", "short")) || undefined,
   );
   await row("short").waitFor({ state: "detached" });
+});
+
+test("a job that cannot run says why, in its own words", async () => {
+  writeFileSync(
+    workspace.path("forge.yaml"),
+    "corpus: { train: missing.jsonl }\ndomains: { news: { train: news.jsonl } }\n",
+  );
+  await editor.command("slm-forge: Train by a Configuration");
+  await editor.pick("forge.yaml");
+  await editor.toast("missing.jsonl").waitFor();
 });

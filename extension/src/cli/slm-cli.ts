@@ -10,6 +10,14 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface StartOptions {
+  readonly cwd: string;
+  /** File for its messages. */
+  readonly log: string;
+  /** Told of a failure after the first seconds, as long as this window lives. */
+  onFailure?(message: string): void;
+}
+
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -88,13 +96,10 @@ export class SlmCli {
    * @returns its process
    * @throws CliError with its message when it fails within the first seconds
    */
-  async startDetached(
-    args: readonly string[],
-    { cwd, log }: { readonly cwd: string; readonly log: string },
-  ): Promise<number> {
+  async startDetached(args: readonly string[], { cwd, log, onFailure }: StartOptions): Promise<number> {
     const slm = await this.command();
     try {
-      const process = await startDetached(slm, args, cwd, log);
+      const process = await startDetached(slm, args, cwd, { log, onFailure });
       this.options.log(`${titleOf(args)}: process ${process}, messages in ${log}`);
       return process;
     } catch (error) {

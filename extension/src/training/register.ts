@@ -2,6 +2,7 @@
 import * as vscode from "vscode";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
+import { JobWatch } from "./job-watch.js";
 import { RunCommands } from "./run-commands.js";
 import type { RunStarter } from "./run-starter.js";
 import { RunWatch } from "./run-watch.js";
@@ -23,7 +24,9 @@ export function registerRuns(
     showCollapseAll: true,
   });
   const watch = new RunWatch(data, tree, view, log);
+  const jobs = new JobWatch(data);
   context.subscriptions.push(
+    data.onDidChangeReports(() => jobs.update()),
     view,
     watch,
     data.onDidChangeRuns(() => watch.update()),

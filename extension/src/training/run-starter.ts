@@ -1,6 +1,6 @@
 /** Starts what outlives the window, and remembers where its messages go. */
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
@@ -19,9 +19,14 @@ export class RunStarter {
   async start(title: string, args: readonly string[], cwd: string): Promise<void> {
     const log = this.#newLog();
     const location = vscode.ProgressLocation.Window;
-    const pid = await vscode.window.withProgress({ location, title }, () =>
-      this.cli.startDetached(args, { cwd, log }),
+    const started = vscode.window.withProgress({ location, title }, () =>
+      this.cli.startDetached(args, {
+        cwd,
+        log,
+        onFailure: async (message) => this.#tellFailure(args, await started, message, log),
+      }),
     );
+    const pid = await started;
     /* found again by the process, also after a reload of the window */
     const kept = Object.entries(this.#logs).slice(-MOST_LOGS);
     await this.context.workspaceState.update(LOGS, Object.fromEntries([...kept, [`pid ${pid}`, log]]));
@@ -31,6 +36,16 @@ export class RunStarter {
   /** File with the messages of a process that was started from this folder's windows. */
   messagesOf(pid: number): string | undefined {
     return this.#logs[`pid ${pid}`];
+  }
+
+  /** A run that failed is told of by who watches runs; this is for what failed without one, such as a job. */
+  async #tellFailure(args: readonly string[], pid: number, message: string, log: string): Promise<void> {
+    await this.data.store.refresh();
+    if (this.data.store.runs.some((run) => run.pid === pid && run.state === "failed")) return;
+    const messages = "Messages";
+    const text = `slm ${args[0]} ${basename(args[1] ?? "")}: ${message}`;
+    if ((await vscode.window.showErrorMessage(text, messages)) === messages)
+      await vscode.window.showTextDocument(vscode.Uri.file(log), { preview: true });
   }
 
   get #logs(): Readonly<Record<string, string>> {

@@ -1,0 +1,27 @@
+/** Tells once that a whole job is done, whoever started it: its report then holds all that was planned. */
+import * as vscode from "vscode";
+import type { WorkspaceData } from "../data/workspace-data.js";
+
+export class JobWatch {
+  /** Jobs seen under way by this window, so that old ends are not told again. */
+  readonly #underWay = new Set<string>();
+
+  constructor(private readonly data: WorkspaceData) {}
+
+  /** Takes the reports as they are now. */
+  update(): void {
+    for (const { id, report } of this.data.store.reports) {
+      const { done, planned } = report.progress;
+      if (done < planned) this.#underWay.add(id);
+      else if (this.#underWay.delete(id)) void this.#tell(id, report.name, done);
+    }
+  }
+
+  async #tell(id: string, name: string, results: number): Promise<void> {
+    if (vscode.workspace.getConfiguration("slmForge").get<string>("notify", "all") !== "all") return;
+    const compare = "Compare";
+    const text = `${name} is done: ${results} results.`;
+    if ((await vscode.window.showInformationMessage(text, compare)) === compare)
+      await vscode.commands.executeCommand("slmForge.openComparison", { report: id });
+  }
+}
