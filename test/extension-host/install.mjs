@@ -19,17 +19,29 @@ export function ensureVsCode() {
   if (!existsSync(folder)) {
     console.log(`installing VS Code (code-server ${CODE_SERVER}) in ${folder}`);
     mkdirSync(cache, { recursive: true });
-    for (const left of readdirSync(cache).filter((each) => each.startsWith(`${name}.partial`)))
-      rmSync(join(cache, left), { recursive: true });
+    for (const left of readdirSync(cache).filter((each) => each.startsWith(`${name}.partial-`)))
+      if (!isAlive(Number(left.slice(left.lastIndexOf("-") + 1))))
+        rmSync(join(cache, left), { recursive: true });
     const partial = `${folder}.partial-${process.pid}`;
     install(partial, nodePackage);
-    renameSync(partial, folder);
+    /* another checkout may have been faster */
+    if (existsSync(folder)) rmSync(partial, { recursive: true });
+    else renameSync(partial, folder);
   }
   const modules = join(folder, "node_modules");
   return {
     node: join(modules, nodePackage, "bin", "node"),
     server: join(modules, "code-server", "lib", "vscode", "out", "server-main.js"),
   };
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Without install scripts: what they would build (logs in native code, terminals) is shipped or not needed. */
