@@ -1,7 +1,7 @@
 // Bundles the pages that VS Code and `slm board` show: dist/pages/{dashboard,clusters,comparison,form}.{js,css},
 // and the extension around them as VS Code loads it: the folder dist/vscode, which package.mjs packs.
-import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
@@ -24,6 +24,16 @@ export async function buildPages() {
   });
 }
 
+/** Pictures of the walkthrough: the ones that the editor's tests take for the documentation. */
+function copyPictures(out) {
+  const { contributes } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  for (const { media } of contributes.walkthroughs.flatMap(({ steps }) => steps)) {
+    if (media.image === undefined) continue;
+    const taken = join(folder, "..", "docs", "images", `vscode-${basename(media.image)}`);
+    cpSync(taken, join(out, media.image));
+  }
+}
+
 /** Writes the keys of configurations, for where no `slm` can be asked; of what tsc has made before. */
 async function writeSchemas(out) {
   const built = (path) => import(pathToFileURL(join(dist, "specialization", path)).href);
@@ -44,6 +54,7 @@ export async function buildExtension() {
   cpSync(join(folder, "..", "LICENSE"), join(out, "LICENSE"));
   cpSync(join(dist, "pages"), join(out, "pages"), { recursive: true });
   await writeSchemas(join(out, "schemas"));
+  copyPictures(out);
   await build({
     entryPoints: [join(folder, "src", "extension.ts")],
     outfile: join(out, "extension.cjs"),

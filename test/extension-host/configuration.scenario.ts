@@ -225,3 +225,16 @@ test("the view of kernels opens a file of a ladder", async () => {
   );
   await editor.screenshot("vscode-kernel");
 });
+
+test("the walkthrough begins with the set-up, and ticks off what was done", async () => {
+  await editor.container("slm-forge");
+  await editor.command("slm-forge: Get Started");
+  const step = (name: string) => editor.page.locator(`[data-step-id="slm-forge.slm-forge#start#${name}"]`);
+  for (const name of ["setup", "specialise", "run", "export"]) await step(name).first().waitFor();
+  await step("setup").getByRole("button", { name: "Check the Set-up" }).click();
+  await editor.page
+    .locator('[data-done-step-id="slm-forge.slm-forge#start#setup"][aria-checked="true"]')
+    .first()
+    .waitFor();
+  await editor.screenshot("vscode-walkthrough");
+});

@@ -33,13 +33,15 @@ export function registerRunCommands(
   const show = async ({ folder, name }: Target, title: string, args: readonly string[]) => {
     const outcome = await vscode.window.withProgress(
       { location: vscode.ProgressLocation.Notification, title: `${title} of ${name}`, cancellable: true },
-      (_, token) => {
+      async (_, token) => {
         const stop = new AbortController();
         token.onCancellationRequested(() => stop.abort());
-        return cli.run(args, { cwd: folder, signal: stop.signal });
+        const ended = await cli.run(args, { cwd: folder, signal: stop.signal });
+        /* slm ends well when it is stopped */
+        return stop.signal.aborted ? undefined : ended;
       },
     );
-    if (outcome.code === 130 || outcome.code === 143) return;
+    if (outcome === undefined) return;
     if (outcome.code !== 0) throw new CliError(messageOf(outcome.stderr) || `${title} of ${name} failed.`);
     await printouts.show(`${title} of ${name}`, outcome.stdout);
   };

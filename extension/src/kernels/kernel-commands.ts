@@ -139,19 +139,21 @@ export class KernelCommands {
     args: readonly string[],
   ): Promise<Report | undefined> {
     const file = document.uri.fsPath;
-    const { code, stdout, stderr } = await vscode.window.withProgress(
+    const outcome = await vscode.window.withProgress(
       {
         location: vscode.ProgressLocation.Notification,
         title: `${doing} ${basename(file)}`,
         cancellable: true,
       },
-      (_, token) => {
+      async (_, token) => {
         const stop = new AbortController();
         token.onCancellationRequested(() => stop.abort());
-        return this.cli.run(args, { cwd: dirname(file), signal: stop.signal });
+        const ended = await this.cli.run(args, { cwd: dirname(file), signal: stop.signal });
+        return stop.signal.aborted ? undefined : ended;
       },
     );
-    if (code === 130 || code === 143) return undefined;
+    if (outcome === undefined) return undefined;
+    const { code, stdout, stderr } = outcome;
     try {
       return JSON.parse(stdout) as Report;
     } catch {

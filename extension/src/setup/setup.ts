@@ -23,6 +23,9 @@ export function registerSetup(
     vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("slmForge") && check()),
     vscode.workspace.onDidChangeWorkspaceFolders(check),
     vscode.workspace.onDidGrantWorkspaceTrust(check),
+    vscode.commands.registerCommand("slmForge.openWalkthrough", () =>
+      vscode.commands.executeCommand("workbench.action.openWalkthrough", `${context.extension.id}#start`),
+    ),
     vscode.commands.registerCommand("slmForge.showLog", () => log.show()),
     vscode.commands.registerCommand("slmForge.checkSetup", async () => {
       await check();

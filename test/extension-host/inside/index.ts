@@ -9,6 +9,7 @@ export async function run(): Promise<void> {
   await import("./extension.spec.js");
   await import("./configuration.spec.js");
   await import("./kernels.spec.js");
+  await import("./walkthrough.spec.js");
   const failures = await new Promise<number>((done) => mocha.run(done));
   if (failures > 0) throw new Error(`${failures} tests failed`);
 }
