@@ -1,6 +1,6 @@
 /** `slm init`: writes a commented forge.yaml for someone's files after looking at them. */
 import { existsSync } from "node:fs";
-import { basename, dirname, relative, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { loadForge } from "../../specialization/stages/forge-config.js";
 import {
@@ -9,6 +9,7 @@ import {
   lookAt,
   MISSING_CORPUS,
 } from "../../specialization/stages/forge-init.js";
+import { domainName, textPath } from "../../specialization/stages/text-path.js";
 import { writeFileAtomically } from "../../specialization/training/atomic-file.js";
 import { SET_NAME } from "../../specialization/training/config-schema.js";
 import { commandName } from "../demo/commands.js";
@@ -61,7 +62,7 @@ async function init(domain: string | undefined, options: InitOptions): Promise<v
   if (existsSync(output) && !force)
     throw new Error(`${output} is there already. Give --force, or another --output.`);
   const wanted = [...options.domain];
-  if (domain !== undefined) wanted.unshift({ name: nameFor(domain), paths: [domain] });
+  if (domain !== undefined) wanted.unshift({ name: domainName(domain), paths: [domain] });
   if (wanted.length === 0) {
     throw new Error(
       "No domain is given. Name the text to specialise on: slm init path, or --domain name=path.",
@@ -75,8 +76,8 @@ async function init(domain: string | undefined, options: InitOptions): Promise<v
   const folder = dirname(resolve(output));
   /* paths in the file start from its folder */
   const look = async (name: string, paths: readonly string[]): Promise<FilesFound> => {
-    const found = await lookAt(name, paths);
-    return { ...found, paths: paths.map((path) => nearest(folder, path)) };
+    const found = await lookAt(name, await Promise.all(paths.map(textPath)));
+    return { ...found, paths: found.paths.map((path) => nearest(folder, path)) };
   };
   const domains: Record<string, { train: FilesFound; validation?: FilesFound }> = {};
   for (const { name, paths } of wanted) {
@@ -97,16 +98,6 @@ async function init(domain: string | undefined, options: InitOptions): Promise<v
   if (corpus === undefined)
     console.log(`Fill in corpus.train (${MISSING_CORPUS}): much general text, in which the domain occurs.`);
   console.log(`Next: ${slm} run ${output} --dry-run, then ${slm} run ${output}`);
-}
-
-/** A name for a domain out of its path. */
-function nameFor(path: string): string {
-  const name = basename(resolve(path))
-    .replace(/\.[a-z0-9.]+$/i, "")
-    .replaceAll(/[^A-Za-z0-9_-]+/g, "-")
-    .replace(/^[^A-Za-z0-9]+/, "")
-    .slice(0, 64);
-  return name === "" ? "domain" : name;
 }
 
 function nearest(folder: string, path: string): string {

@@ -5,7 +5,6 @@ import * as vscode from "vscode";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
 import { CorporaTree } from "./corpora-tree.js";
-import { domainName, textPath } from "./text-path.js";
 
 /** Registers the view Corpora and Clusters and the way from a folder of text to a configuration. */
 export function registerCorpora(context: vscode.ExtensionContext, cli: SlmCli, data: WorkspaceData): void {
@@ -43,8 +42,7 @@ async function specialise(cli: SlmCli, given?: vscode.Uri): Promise<void> {
       const stop = new AbortController();
       token.onCancellationRequested(() => stop.abort());
       const general = corpus.length === 0 ? [] : ["--corpus", ...corpus];
-      const domain = `${domainName(folder.fsPath)}=${await textPath(folder.fsPath)}`;
-      await cli.json(["init", "--domain", domain, "--output", output, ...general], {
+      await cli.json(["init", folder.fsPath, "--output", output, ...general], {
         cwd: place,
         signal: stop.signal,
       });
@@ -68,7 +66,7 @@ async function chooseCorpus(): Promise<readonly string[] | undefined> {
     defaultUri: vscode.workspace.workspaceFolders?.[0].uri,
   });
   if (chosen === undefined) return undefined;
-  return Promise.all(chosen.map(({ fsPath }) => (picked === folder ? textPath(fsPath) : fsPath)));
+  return chosen.map(({ fsPath }) => fsPath);
 }
 
 async function chooseFolder(): Promise<vscode.Uri | undefined> {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { domainName, textPath } from "../../extension/src/corpora/text-path.js";
+import { domainName, textPath } from "../../../specialization/stages/text-path.js";
 
 const folder = mkdtempSync(join(tmpdir(), "slm-text-"));
 after(() => rmSync(folder, { recursive: true }));
