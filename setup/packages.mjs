@@ -32,7 +32,7 @@ export function packagesAreCurrent(root) {
  *
  * @param lock parsed package-lock.json
  * @param installed parsed node_modules/.package-lock.json
- * @param {{ platform: string, architecture: string }} host optional packages of other platforms are not missed
+ * @param {{ platform: string, architecture: string }} host optional packages are missed only where they are made for it
  * @returns {string[]} their paths
  */
 export function missingPackages(lock, installed, host) {
@@ -41,6 +41,8 @@ export function missingPackages(lock, installed, host) {
       if (path === "" || wanted.link) return false;
       const present = installed.packages?.[path];
       if (present) return present.version !== wanted.version || present.integrity !== wanted.integrity;
+      // npm leaves out an optional package whose own build fails; those made for one platform are what others need.
+      if (wanted.optional && !wanted.os && !wanted.cpu) return false;
       // Which C library an optional package is for is npm's to judge: it installs one of the two.
       if (wanted.optional && (wanted.libc || !admits(wanted.os, host.platform))) return false;
       return !(wanted.optional && !admits(wanted.cpu, host.architecture));

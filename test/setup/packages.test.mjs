@@ -72,6 +72,13 @@ test("an optional package for this platform is missed, also after a move from an
   ]);
 });
 
+test("an optional package for any platform may be absent: npm leaves it out where its own build fails", () => {
+  const lock = {
+    packages: { ...LOCK.packages, "node_modules/keychain": { version: "1.0.0", optional: true } },
+  };
+  assert.deepEqual(missingPackages(lock, installed(), HOST), []);
+});
+
 test("an empty installation misses all that belongs here", () => {
   assert.equal(missingPackages(LOCK, {}, HOST).length, 3);
 });
