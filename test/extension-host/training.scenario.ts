@@ -65,7 +65,15 @@ test("the welcome view starts a run, and its loss moves in list, chart and statu
   await editor.view("Runs").getByText("Train by a Configuration").click();
   await editor.pick("long.yaml");
   await until("long", /step [1-9]\d* of 20000.*loss \d+\.\d+.*tokens\/s.*left/);
-  await row("long").click();
+  /* a row that is drawn anew between press and release takes no click */
+  await eventually("the dashboard opens", async () => {
+    await row("long").click();
+    const tab = editor.page.locator(".tab", { hasText: "Training Runs" }).first();
+    return tab.waitFor({ timeout: 3000 }).then(
+      () => true,
+      () => undefined,
+    );
+  });
   const { label } = await dashboard();
   const first = await stepOf("long");
   const before = await eventually(
