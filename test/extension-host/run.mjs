@@ -25,14 +25,22 @@ const scenarios = readdirSync(folder)
   .map((name) => `dist/test/extension-host/${name.replace(/ts$/, "js")}`)
   .sort();
 if (scenarios.length === 0) throw new Error(`no scenario has ${parts.join(" or ")} in its name`);
-const options = ["--test", "--test-concurrency=1", "--enable-source-maps", "--test-reporter=spec"];
-const { status, error } = spawnSync(process.execPath, [...options, ...scenarios], {
-  cwd: root,
-  env: { ...process.env, CHROMIUM: chromium, VSCODE_SERVER: vscode.server, VSCODE_NODE: vscode.node },
-  stdio: "inherit",
-});
-if (error) throw error;
-process.exit(status ?? 1);
+const failed = scenarios.filter((scenario) => !passes(scenario));
+/* a browser that loses one click on a busy machine is no fault of the extension; one that is lost twice is */
+for (const scenario of failed) console.log(`\nonce more, since a part of it failed: ${scenario}`);
+process.exit(failed.filter((scenario) => !passes(scenario)).length === 0 ? 0 : 1);
+
+/** Whether a scenario passes in a VS Code of its own. */
+function passes(scenario) {
+  const options = ["--test", "--enable-source-maps", "--test-reporter=spec"];
+  const { status, error } = spawnSync(process.execPath, [...options, scenario], {
+    cwd: root,
+    env: { ...process.env, CHROMIUM: chromium, VSCODE_SERVER: vscode.server, VSCODE_NODE: vscode.node },
+    stdio: "inherit",
+  });
+  if (error) throw error;
+  return status === 0;
+}
 
 /** The mocha tests as an extension of their own: what they test is the installed one. */
 async function bundleInside() {
