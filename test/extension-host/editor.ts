@@ -153,7 +153,13 @@ export class Editor {
       `.part.activitybar .action-item:has(a.action-label[aria-label^="${name}"])`,
     );
     await tab.waitFor();
-    if ((await tab.getAttribute("aria-expanded")) !== "true") await tab.click();
+    const isOpen = async () => (await tab.getAttribute("aria-expanded")) === "true";
+    /* a window that is still coming up may say that it is closed, open it by itself, and take a click as "close" */
+    await eventually(`${name} is open`, async () => {
+      if (!(await isOpen())) await tab.click();
+      await sleep(1500);
+      return (await isOpen()) || undefined;
+    });
   }
 
   /** A view of the container that is open. */
