@@ -41,7 +41,7 @@ function mean(values: readonly number[]): number {
 
 /** "−12.3 % ± 1.0 (3 seeds)". */
 function show({ ratios }: Effect): string {
-  if (ratios.length === 0) return "not run";
+  if (ratios.length === 0 || ratios.some(Number.isNaN)) return "not run";
   const percent = ratios.map((ratio) => 100 * (ratio - 1));
   const middle = mean(percent);
   const deviation = Math.sqrt(
@@ -172,6 +172,7 @@ function* mainClaims(results: Results): Generator<string> {
     ]),
   );
   yield ["slm-pn", "slm-mix", "slm-is"]
+    .filter((entry) => results.of(entry, smallest).length > 0)
     .map((entry) => {
       const r = correlation(
         domains.map(({ entropy }) => entropy),
@@ -281,8 +282,11 @@ function* betterThanPaper(main: Results, better: Results): Generator<string> {
     return found ? found.cost.shared.flops + 7 * found.cost.perDomain.flops : Number.NaN;
   };
   const ratio = total(better, "is-branch") / total(main, "slm-is");
-  yield "### Importance sampling that branches from a shared model, for seven domains at equal total cost\n\n" +
-    `Perplexity ${show(branch)} at ${ratio.toFixed(2)} times the total cost: ${verdict([branch])}.`;
+  const outcome =
+    branch.ratios.length === 0
+      ? "Not run."
+      : `Perplexity ${show(branch)} at ${ratio.toFixed(2)} times the total cost: ${verdict([branch])}.`;
+  yield `### Importance sampling that branches from a shared model, for seven domains at equal total cost\n\n${outcome}`;
 }
 
 function* clusterClaims(results: Results): Generator<string> {
@@ -299,6 +303,11 @@ function* clusterClaims(results: Results): Generator<string> {
       [
         "claim 6: all clusters against the most frequent alone (k = 64)",
         inverse(against("is-top-cluster", base)),
+      ],
+      ["claim 2: slm-mix with as many tokens in all against slm", against("mix", results.of("slm", size))],
+      [
+        "claim 2: slm-mix with as many tokens for each expert against slm",
+        against("mix-8-times", results.of("slm", size)),
       ],
       ["claim 8: slm-d against slm", against("slm-d", results.of("slm", size))],
       ["claim 8: the teacher (llm) against slm", against("llm", results.of("slm", size))],
