@@ -18,7 +18,7 @@ before(async () => {
     samples: { every: 100, prompts: ["the small model"], tokens: 16 },
   });
   writeConfig(workspace.folder, "short", {
-    training: { batch: 4, learningRate: 0.01, budget: { steps: 30 } },
+    training: { batch: 4, learningRate: 0.01, budget: { steps: 300 } },
   });
   editor = await Editor.start();
   await editor.open(workspace.folder);
@@ -125,7 +125,7 @@ test("a run is stopped and resumed from its row, and stopped from the palette", 
 
 test("a run started in a terminal appears, and its end is told once with what can be done next", async () => {
   const ended = slmIn(workspace.folder, "train", "short.yaml");
-  await editor.toast("short finished at step 30").getByRole("button", { name: "Show" }).waitFor();
+  await editor.toast("short finished at step 300").getByRole("button", { name: "Show" }).waitFor();
   assert.equal((await ended).code, 0);
   assert.equal(await editor.toast("short finished").count(), 1);
   await until("short", /finished/);
