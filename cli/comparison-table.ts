@@ -1,5 +1,6 @@
 /** The outcome of a job as a table for the terminal. */
 
+import { geometricMean } from "../specialization/comparison/means.js";
 import { formatQuantity } from "../specialization/planner/index.js";
 import type {
   ComparisonReport,
@@ -79,8 +80,7 @@ function flops({ macro }: Row, part: "shared" | "perDomain"): string {
 }
 
 function meanOf(values: readonly number[]): string {
-  if (values.length === 0) return "–";
-  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length).toFixed(2);
+  return values.length === 0 ? "–" : geometricMean(values).toFixed(2);
 }
 
 function spread({ mean, deviation }: MacroResult["after"]): string {

@@ -1,6 +1,7 @@
 /** report.html: the comparison page of the board and of VS Code with its report inside, so that one file can be sent round. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { escapeHtml } from "../extension/shared/page-html.js";
 import type { ComparisonReport } from "../specialization/stages/report-types.js";
 import { packageRoot } from "./version.js";
 
@@ -37,8 +38,4 @@ function bundle(name: string): string {
       cause,
     });
   }
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }

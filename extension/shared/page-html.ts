@@ -69,6 +69,7 @@ ${bar}
 `;
 }
 
-function escapeHtml(text: string): string {
+/** Text as it may stand in an element or an attribute. */
+export function escapeHtml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
 }

@@ -1,21 +1,19 @@
 /** How many clusters suit each domain, and what its histogram is worth: the same text clustered finer and coarser. */
-import { smoothingRule, type Workshop } from "../methods/index.js";
+import type { Workshop } from "../methods/index.js";
 import { type ClusterFigures, type DomainReport, reportDomains } from "../planner/index.js";
 import type { Grouping } from "../stages/grouping.js";
 import type { DomainText } from "../stages/text.js";
+import { diagnosisOptions } from "./domains.js";
 
 /** Clusters beside those of the job. */
 const FACTORS = [1 / 4, 1, 4];
 /** With fewer windows to a cluster, on average, its content is chance. */
 const LEAST_WINDOWS = 8;
 
-/** Examines every domain's whole set. @param budgetTokens of the resampled pretraining, where it is known */
-export async function adviseClusters(
-  workshop: Workshop,
-  budgetTokens: number | undefined,
-): Promise<readonly DomainReport[]> {
+/** Examines every domain's whole set. */
+export async function adviseClusters(workshop: Workshop): Promise<readonly DomainReport[]> {
   const { job, text, units } = workshop;
-  const { clusters, sampling } = job.config;
+  const { clusters } = job.config;
   const most = Math.floor(units.count / LEAST_WINDOWS);
   const own = await workshop.grouping();
   const counts = FACTORS.map((factor) => Math.round(factor * own.clusters.count)).filter(
@@ -26,16 +24,7 @@ export async function adviseClusters(
     const grouping = k === own.clusters.count ? own : await workshop.grouping(k);
     clusterings.push(await figuresOf(workshop, grouping, text.domains));
   }
-  return reportDomains(clusterings, {
-    smoothing: smoothingRule(sampling.smoothing),
-    seed: job.config.seed,
-    ...(budgetTokens !== undefined && {
-      budget: {
-        budgetTokens,
-        ...(sampling.maxRepetitions !== null && { maxRepetitions: sampling.maxRepetitions }),
-      },
-    }),
-  });
+  return reportDomains(clusterings, diagnosisOptions(workshop, job.config.seed));
 }
 
 async function figuresOf(

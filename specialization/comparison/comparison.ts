@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { exportHuggingFace } from "../export/hugging-face.js";
-import { METHOD_FUNCTIONS, type Specialised, Workshop } from "../methods/index.js";
+import { METHOD_FUNCTIONS, type Specialised, TOKENIZER, Workshop } from "../methods/index.js";
 import type { DomainReport, Speed } from "../planner/index.js";
 import { type DomainSet, drawDomainSet } from "../stages/domain-set.js";
 import type { Job } from "../stages/job.js";
@@ -23,7 +23,7 @@ import type { SetLoss } from "../training/evaluate.js";
 import { takeRunLock } from "../training/run-lock.js";
 import { adviseClusters } from "./cluster-advice.js";
 import { decide } from "./decision.js";
-import { clustersPath, domainSummary, findingOf, genericSummary, knownBudget } from "./domains.js";
+import { clustersPath, domainSummary, findingOf, genericSummary } from "./domains.js";
 import { type Entry, entriesOf } from "./entries.js";
 import { costCurves, macroResults } from "./means.js";
 
@@ -69,7 +69,7 @@ export interface Preview {
 export async function previewJob(job: Job, options: ComparisonOptions): Promise<Preview> {
   return withComparison(job, options, async (comparison) => {
     const { workshop } = comparison;
-    const diagnostics = await adviseClusters(workshop, knownBudget(workshop));
+    const diagnostics = await adviseClusters(workshop);
     job.stage("speed", "a few steps of the small model");
     const flopsPerSecond = await workshop.measureRate(job.config.seed);
     return { report: await comparison.begin({ kind: "rate", flopsPerSecond }), diagnostics };
@@ -168,14 +168,14 @@ class Comparison {
       entries: this.#entries.map(({ settings: _, ...entry }) => entry),
       ...{ domains, generic, sizes, seeds, lengths, decision },
       ...{ results: [], macro: [], curves: [] },
-      paths: { runs: "runs", clusters: clustersPath(grouping), tokenizer: "tokenizer.json" },
+      paths: { runs: "runs", clusters: clustersPath(grouping), tokenizer: TOKENIZER },
     };
   }
 
   /** A model as other runtimes read it; one that is there already is left. */
   async #save({ name }: Entry, { domain }: DomainSet, { after }: Specialised): Promise<void> {
     const { folder } = this.workshop.job.config.output;
-    const tokenizerPath = join(folder, "tokenizer.json");
+    const tokenizerPath = join(folder, TOKENIZER);
     const to = join(folder, MODELS, `${name}-${domain.name}`);
     const made = JSON.stringify(after.identity);
     const note = join(to, "slm-forge.json");

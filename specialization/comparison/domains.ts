@@ -2,7 +2,13 @@
 import { basename } from "node:path";
 import { smoothingRule, type Workshop } from "../methods/index.js";
 import { type DomainFinding, PlanError } from "../planner/index.js";
-import { diagnoseDomain, effectiveClusters, entropy, normalize } from "../sampling/index.js";
+import {
+  type DiagnosisOptions,
+  diagnoseDomain,
+  effectiveClusters,
+  entropy,
+  normalize,
+} from "../sampling/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
 import type { Grouping } from "../stages/grouping.js";
 import type { DomainHistogram, DomainSummary, GenericSummary } from "../stages/report-types.js";
@@ -63,18 +69,7 @@ export function clustersPath({ folder }: Grouping): string {
 async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSet): Promise<DomainHistogram> {
   const { name } = set.domain;
   const { counts, assignments } = await workshop.assign(grouping, set.train, name);
-  const { sampling } = workshop.job.config;
-  const budgetTokens = knownBudget(workshop);
-  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, {
-    smoothing: smoothingRule(sampling.smoothing),
-    seed: set.seed,
-    ...(budgetTokens !== undefined && {
-      budget: {
-        budgetTokens,
-        ...(sampling.maxRepetitions !== null && { maxRepetitions: sampling.maxRepetitions }),
-      },
-    }),
-  });
+  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, diagnosisOptions(workshop, set.seed));
   const { repetitions } = diagnosis;
   return {
     ...{ size: set.size, seed: set.seed },
@@ -94,8 +89,21 @@ async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSe
   };
 }
 
+/** How the job resamples, to examine a domain by. */
+export function diagnosisOptions(workshop: Workshop, seed: number): DiagnosisOptions {
+  const { smoothing, maxRepetitions } = workshop.job.config.sampling;
+  const budgetTokens = knownBudget(workshop);
+  return {
+    smoothing: smoothingRule(smoothing),
+    seed,
+    ...(budgetTokens !== undefined && {
+      budget: { budgetTokens, ...(maxRepetitions !== null && { maxRepetitions }) },
+    }),
+  };
+}
+
 /** Tokens of the resampled pretraining; undefined where the budget does not say, or nothing is resampled by clusters. */
-export function knownBudget(workshop: Workshop): number | undefined {
+function knownBudget(workshop: Workshop): number | undefined {
   const { methods, sampling, pretraining } = workshop.job.config;
   if (!methods.includes("slm-is") || sampling.weights === "ngrams") return undefined;
   try {

@@ -14,7 +14,7 @@ export { type Settings, type Specialised, settingsOf, type Target } from "./meth
 export type { Model } from "./model.js";
 export { smoothingRule } from "./slm-is.js";
 export { JobStopped } from "./training-run.js";
-export { Workshop } from "./workshop.js";
+export { TOKENIZER, Workshop } from "./workshop.js";
 
 export const METHOD_FUNCTIONS: Readonly<Record<Method, MethodFunction>> = {
   slm,

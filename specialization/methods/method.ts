@@ -80,6 +80,23 @@ export function settingsOf(
   };
 }
 
+/** Fine-tunes a plain model that all domains share. */
+export async function fineTunePlain(
+  workshop: Workshop,
+  label: string,
+  { model, run, cost }: Trained,
+  { set, seed }: Target,
+): Promise<Specialised> {
+  const tuned = await workshop.fineTune({
+    label: `${label}-${set.domain.name}`,
+    architecture: model.architecture,
+    start: model,
+    ...{ set, seed },
+  });
+  const costs = { shared: cost, perDomain: tuned.cost };
+  return specialised(tuned, { before: model, expert: null, cost: costs, pretraining: run });
+}
+
 /** The outcome of a fine-tuning as that of a method. */
 export function specialised(
   tuned: Trained,

@@ -18,7 +18,7 @@ import {
   topCluster,
 } from "../sampling/index.js";
 import { DrawnBatches } from "../training/drawn-batches.js";
-import { FREE, type MethodFunction, type Settings, specialised, type Target } from "./method.js";
+import { add, FREE, type MethodFunction, type Settings, specialised, type Target } from "./method.js";
 import { pretrainSmall } from "./slm.js";
 import type { Workshop } from "./workshop.js";
 
@@ -38,7 +38,7 @@ export const slmIs: MethodFunction = async (workshop, target) => {
   const { context } = architecture;
   const resampled = await workshop.pretrain({
     label: `slm-is-${set.domain.name}`,
-    batches: new DrawnBatches({ units, context, seed, endOfText, ...drawn, rows: "mixed" }),
+    batches: () => new DrawnBatches({ units, context, seed, endOfText, ...drawn, rows: "mixed" }),
     text: workshop.textIdentity(drawn.assignments, [...drawn.probabilities]),
     start: shared?.model,
     length: rest,
@@ -49,11 +49,7 @@ export const slmIs: MethodFunction = async (workshop, target) => {
     start: resampled.model,
     ...{ architecture, set, seed },
   });
-  const perDomain = {
-    flops: resampled.cost.flops + tuned.cost.flops,
-    seconds: resampled.cost.seconds + tuned.cost.seconds,
-  };
-  const cost = { shared: shared?.cost ?? FREE, perDomain };
+  const cost = { shared: shared?.cost ?? FREE, perDomain: add(resampled.cost, tuned.cost) };
   return specialised(tuned, { before: resampled.model, expert: null, cost, pretraining: resampled.run });
 };
 
@@ -88,19 +84,15 @@ async function drawByClusters(workshop: Workshop, target: Target, length: number
 /** By hashed n-grams: documents are selected once, in proportion to their weights, and read equally often. */
 function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, length: number): Drawn {
   const { units, excluded } = workshop;
-  const [domain, generic] = [new NgramCounts(), new NgramCounts()];
+  const domain = new NgramCounts();
   const own = new Units(set.train, units.window);
   for (const { start, length } of own.units()) domain.add(set.train.readTokens(start, length));
-  const read = (unit: number) => {
-    const { start, length } = units.unit(unit);
-    return units.tokens.readTokens(start, length);
-  };
-  for (let unit = 0; unit < units.count; unit++) if (excluded[unit] === 0) generic.add(read(unit));
+  const generic = genericNgrams(workshop);
   const shares = normalize(generic.counts.map((count) => count + 1));
   const { lambda } = smoothHistogram(domain.counts, shares, smoothingRule(settings.smoothing));
   const weights = new NgramWeights(domain, generic, { lambda });
   const logWeights = Float64Array.from({ length: units.count }, (_, unit) =>
-    excluded[unit] === 1 ? Number.NEGATIVE_INFINITY : weights.logWeight(read(unit)),
+    excluded[unit] === 1 ? Number.NEGATIVE_INFINITY : weights.logWeight(tokensOf(units, unit)),
   );
   const tokens = Float64Array.from(units.units(), ({ length }) => length + 1);
   const held = tokens.reduce((sum, count, unit) => sum + (excluded[unit] === 1 ? 0 : count), 0);
@@ -108,6 +100,24 @@ function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, len
   const repetitions = settings.maxRepetitions ?? Math.max(SCARCE_REPETITIONS, Math.ceil(budgetTokens / held));
   const { assignments } = selectDocuments(logWeights, { tokens, budgetTokens, repetitions, seed });
   return { assignments, probabilities: Float64Array.of(1) };
+}
+
+const GENERIC_NGRAMS = new WeakMap<Workshop, NgramCounts>();
+
+/** N-grams of the generic text, which are the same for every domain: counting them reads all of it. */
+function genericNgrams(workshop: Workshop): NgramCounts {
+  const known = GENERIC_NGRAMS.get(workshop);
+  if (known) return known;
+  const { units, excluded } = workshop;
+  const counts = new NgramCounts();
+  for (let unit = 0; unit < units.count; unit++) if (excluded[unit] === 0) counts.add(tokensOf(units, unit));
+  GENERIC_NGRAMS.set(workshop, counts);
+  return counts;
+}
+
+function tokensOf(units: Units, unit: number): ArrayLike<number> {
+  const { start, length } = units.unit(unit);
+  return units.tokens.readTokens(start, length);
 }
 
 export function smoothingRule(smoothing: Settings["smoothing"]): SmoothingRule {

@@ -51,10 +51,11 @@ function pretrainExpert(
   const { context } = architecture;
   return workshop.pretrain({
     label: `slm-mix-${cluster}`,
-    batches: new DrawnBatches({
-      ...{ units, context, seed, endOfText, assignments, probabilities },
-      rows: "mixed",
-    }),
+    batches: () =>
+      new DrawnBatches({
+        ...{ units, context, seed, endOfText, assignments, probabilities },
+        rows: "mixed",
+      }),
     text: workshop.textIdentity(assignments, { cluster }),
     ...{ architecture, seed, length },
   });

@@ -53,10 +53,11 @@ async function pretrainNetwork(
   const { context } = architecture;
   const network = await workshop.pretrain({
     label: "slm-pn",
-    batches: new DrawnBatches({
-      ...{ units, context, seed, endOfText, assignments, probabilities },
-      rows: "one cluster",
-    }),
+    batches: () =>
+      new DrawnBatches({
+        ...{ units, context, seed, endOfText, assignments, probabilities },
+        rows: "one cluster",
+      }),
     text: workshop.textIdentity(assignments, "rows of one cluster"),
     start: plain && projectedFrom(plain.model, projection, seed),
     length: plain ? length / 2 : length,

@@ -30,7 +30,7 @@ export interface RunOrder {
   readonly train: TokenShards;
   readonly validation: ReadonlyMap<string, TokenShards>;
   readonly validationClusters?: ReadonlyMap<string, ArrayLike<number>>;
-  readonly batches: BatchSource;
+  readonly batches: () => BatchSource;
   readonly start?: Model;
   readonly teacher?: { readonly model: Model } & Pick<Teacher, "weight" | "temperature">;
   readonly vectorsOnly?: boolean;
@@ -117,7 +117,7 @@ async function train(job: Job, order: RunOrder, name: string, isBegun: boolean):
       {
         ...model,
         data: { tokenizer, train, validation, reports: {} },
-        batches,
+        batches: batches(),
         validationClusters,
         weights: (parameters) => firstWeights(order, parameters),
       },

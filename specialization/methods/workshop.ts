@@ -12,6 +12,7 @@ import type { Teacher } from "../models/transformer.js";
 import { PlanError } from "../planner/index.js";
 import { EXCLUDED } from "../sampling/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
+import { forgeArchitecture } from "../stages/forge-resolve.js";
 import {
   assignSet,
   type DomainUnits,
@@ -28,7 +29,7 @@ import type { TokenShards } from "../tokenizer/index.js";
 import type { BatchSource } from "../training/batches.js";
 import { type Budget, completeConfig, type RunConfig, type RunConfigInput } from "../training/config.js";
 import { knownSteps } from "../training/config-resolve.js";
-import { DrawnBatches, uniformBatches } from "../training/drawn-batches.js";
+import { DrawnBatches, uniformAssignments, uniformBatches } from "../training/drawn-batches.js";
 import type { SetLoss } from "../training/evaluate.js";
 import { measureStep } from "../training/measure-step.js";
 import { flopsPerStep } from "../training/trainer.js";
@@ -57,7 +58,8 @@ export interface PretrainingOrder {
   readonly seed: number;
   /** Relative to the budget. */
   readonly length: number;
-  readonly batches: BatchSource;
+  /** Made only where training is not finished yet. */
+  readonly batches: () => BatchSource;
   /** JSON of all that decides the batches, beside the seed. */
   readonly text: unknown;
   readonly start?: Model;
@@ -81,7 +83,8 @@ export interface FineTuningOrder {
 const CHECKPOINT_STEPS = 200;
 const STOPPING = "stopping";
 const GENERIC = "generic";
-const TOKENIZER = "tokenizer.json";
+/** The tokenizer in the job's folder, which all its models share. */
+export const TOKENIZER = "tokenizer.json";
 
 export class Workshop {
   readonly #losses: LossBench;
@@ -132,8 +135,7 @@ export class Workshop {
   }
 
   #architecture(model: Job["config"]["model"]): Architecture {
-    const { preset: _, ...sizes } = model;
-    return { ...sizes, normEpsilon: 1e-5, vocabulary: this.text.tokenizer.vocabularySize };
+    return forgeArchitecture(model, this.text.tokenizer.vocabularySize);
   }
 
   /** The generic text over k clusters, which `key` asks for, or over those of the job. */
@@ -169,12 +171,24 @@ export class Workshop {
     return clusters;
   }
 
+  /** Trains a plain network on all generic text that may be trained on, so long, relative to the budget. */
+  pretrainOnGeneric(
+    label: string,
+    architecture: Architecture,
+    seed: number,
+    length: number,
+  ): Promise<Trained> {
+    return this.pretrain({ label, architecture, seed, length, ...this.#genericBatches(architecture, seed) });
+  }
+
   /** Batches of all generic text that may be trained on, and what decides them. */
-  genericBatches({ context }: Architecture, seed: number): Pick<PretrainingOrder, "batches" | "text"> {
+  #genericBatches({ context }: Architecture, seed: number): Pick<PretrainingOrder, "batches" | "text"> {
     const { units, excluded } = this;
     const { endOfText } = this.text.tokenizer;
-    const batches = uniformBatches({ units, context, seed, endOfText, excluded });
-    return { batches, text: this.textIdentity(batches.options.assignments, "uniform") };
+    return {
+      batches: () => uniformBatches({ units, context, seed, endOfText, excluded }),
+      text: this.textIdentity(uniformAssignments(units, excluded), "uniform"),
+    };
   }
 
   /** JSON of what decides batches of the generic text: the text, how it is cut, what may be drawn, and `drawn`. */
@@ -213,7 +227,7 @@ export class Workshop {
     await tune(gpu, targetOf(gpu));
     const { tokenizer, generic } = this.text;
     const data = { tokenizer, train: generic.train, validation: new Map(), reports: {} };
-    const { batches } = this.genericBatches(architecture, seed);
+    const batches = this.#genericBatches(architecture, seed).batches();
     const seconds = await measureStep(gpu, config, { architecture, data, batches });
     return flopsPerStep(config, { architecture }) / seconds;
   }
@@ -278,7 +292,7 @@ export class Workshop {
       },
       train,
       validation: new Map([[STOPPING, stopping]]),
-      batches: this.#domainBatches(train, architecture, seed),
+      batches: () => this.#domainBatches(train, architecture, seed),
       start,
       teacher,
       vectorsOnly,

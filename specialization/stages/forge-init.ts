@@ -1,6 +1,7 @@
 /** A first forge.yaml for someone's files: looks at them, and writes what fits them with a word about every choice. */
 import { stringify } from "yaml";
 import { CorpusError, type Document, openCorpus } from "../corpus/index.js";
+import { formatQuantity } from "../planner/index.js";
 
 /** What was seen of a set of files. */
 export interface FilesFound {
@@ -138,8 +139,8 @@ function isScarce({ documents }: FilesFound): boolean {
 }
 
 function describe({ documents, bytes, more }: FilesFound): string {
-  const size = bytes < 1e6 ? `${(bytes / 1e3).toPrecision(3)} kB` : `${(bytes / 1e6).toPrecision(3)} MB`;
-  return `${more ? "more than " : ""}${documents} ${documents === 1 ? "document" : "documents"}, ${size}`;
+  const count = `${documents} ${documents === 1 ? "document" : "documents"}`;
+  return `${more ? "more than " : ""}${count}, ${formatQuantity(bytes, "bytes")}`;
 }
 
 function inline(paths: readonly string[]): string {

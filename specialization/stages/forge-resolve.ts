@@ -45,6 +45,11 @@ export interface ForgeConfig extends ParsedForgeConfig {
   readonly output: { readonly folder: string };
 }
 
+/** Sizes of a model of a job. */
+export function forgeArchitecture({ preset: _, ...sizes }: Model, vocabulary: number): Architecture {
+  return { ...sizes, vocabulary, normEpsilon: 1e-5 };
+}
+
 /** Methods that begin with the large model. */
 export const LARGE_METHODS: readonly Method[] = ["llm", "llm-lora", "slm-d"];
 
@@ -146,7 +151,7 @@ function* problemsOf(
   const { model, largeModel } = config;
   const own = given("largeModel") ? [["largeModel", largeModel] as const] : [];
   for (const [group, sizes] of [["model", model] as const, ...own]) {
-    const architecture: Architecture = { ...sizes, vocabulary: 300, normEpsilon: 1e-5 };
+    const architecture = forgeArchitecture(sizes, 300);
     for (const { key, message } of architectureProblems(architecture)) {
       yield problem(`${group}.${key}`, architecture[key], `${message}.`);
     }

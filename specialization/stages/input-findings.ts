@@ -6,10 +6,12 @@ import { statSync } from "node:fs";
 import { type Corpus, CorpusError, documentKey } from "../corpus/index.js";
 import { type Architecture, PRESETS } from "../models/architecture.js";
 import { footprintOf, formatQuantity, type Method, networksOf } from "../planner/index.js";
+import { SCARCE_REPETITIONS } from "../sampling/index.js";
 import type { RunConfig } from "../training/config.js";
 import type { ConfigProblem } from "../training/config-error.js";
 import { corpusOf, type ReadingRules } from "../training/text-set.js";
 import type { ForgeConfig } from "./forge-config.js";
+import { forgeArchitecture } from "./forge-resolve.js";
 
 export interface InputFindings {
   /** What would stop the job. */
@@ -29,8 +31,6 @@ export interface Memory {
 
 /** Bytes of English text that a token takes, about. */
 const BYTES_PER_TOKEN = 4;
-/** Readings of the same text that do almost as much good as new text (arXiv 2305.16264). */
-const WORTHWHILE_READINGS = 4;
 /** Larger files are not opened to count their first documents. */
 const MOST_BYTES_OPENED = 64 * 2 ** 20;
 
@@ -169,21 +169,16 @@ class Findings implements InputFindings {
   repetition(path: string, tokens: number, bytes: number | undefined): void {
     if (bytes === undefined || !Number.isFinite(tokens)) return;
     const readings = (tokens * BYTES_PER_TOKEN) / bytes;
-    if (readings <= WORTHWHILE_READINGS) return;
-    const message = `reads the text about ${Math.round(readings).toLocaleString("en")} times; after ${WORTHWHILE_READINGS} there is little left to learn. Give more text, or a smaller budget.`;
+    if (readings <= SCARCE_REPETITIONS) return;
+    const message = `reads the text about ${Math.round(readings).toLocaleString("en")} times; after ${SCARCE_REPETITIONS} there is little left to learn. Give more text, or a smaller budget.`;
     this.warnings.push({ path, message });
   }
 
   /** The networks of the methods that are asked for. */
   memory(config: ForgeConfig, memory: Memory): void {
     const vocabulary = config.tokenizer.vocabulary ?? 32_000;
-    const architecture = (model: ForgeConfig["model"]): Architecture => ({
-      ...PRESETS.tiny.architecture,
-      ...model,
-      vocabulary,
-    });
-    const small = architecture(config.model);
-    const large = architecture(config.largeModel);
+    const small = forgeArchitecture(config.model, vocabulary);
+    const large = forgeArchitecture(config.largeModel, vocabulary);
     const { experts, capacity, vector } = config.projection;
     const projection = { experts, capacity, vector };
     const all = [...config.methods, ...Object.values(config.compare.variants).map(({ method }) => method)];

@@ -115,6 +115,11 @@ export class DrawnBatches implements BatchSource {
   }
 }
 
+/** One cluster of all units; `excluded` ones (value 1) are never drawn. */
+export function uniformAssignments(units: Units, excluded?: Uint8Array): Uint32Array {
+  return Uint32Array.from({ length: units.count }, (_, i) => (excluded?.[i] ? EXCLUDED : 0));
+}
+
 /** Batches of all units with equal probability; `excluded` ones (value 1) are never drawn. */
 export function uniformBatches(
   options: Omit<DrawnBatchesOptions, "assignments" | "probabilities" | "rows"> & {
@@ -122,8 +127,6 @@ export function uniformBatches(
   },
 ): DrawnBatches {
   const { excluded, ...rest } = options;
-  const assignments = Uint32Array.from({ length: rest.units.count }, (_, i) =>
-    excluded?.[i] ? EXCLUDED : 0,
-  );
+  const assignments = uniformAssignments(rest.units, excluded);
   return new DrawnBatches({ ...rest, assignments, probabilities: [1], rows: "mixed" });
 }
