@@ -1,21 +1,17 @@
 /** `slm plan forge.yaml` and `slm run --dry-run`: what the text is like, and what each method would cost here. */
 import { type Preview, previewJob } from "../specialization/comparison/comparison.js";
 import { type DomainReport, formatQuantity, type MethodPlan } from "../specialization/planner/index.js";
-import { loadForge } from "../specialization/stages/forge-config.js";
+import type { ForgeConfig } from "../specialization/stages/forge-config.js";
 import { LARGE_METHODS } from "../specialization/stages/forge-resolve.js";
 import type { ComparisonReport } from "../specialization/stages/report-types.js";
-import { formatProblem } from "../specialization/training/config.js";
 import { withJob } from "./job-session.js";
 import { describeCosts, describeDomain } from "./plan-table.js";
 
 /** Reads and clusters the text, times a step, and prints the plan; trains nothing, and what is made is kept. */
 export async function preview(
-  path: string,
-  { set, json }: { set: readonly string[]; json?: boolean },
+  config: ForgeConfig,
+  { command, json }: { readonly command: string; readonly json?: boolean },
 ): Promise<void> {
-  const { config, warnings } = loadForge(path, set);
-  for (const warning of warnings) process.stderr.write(`${formatProblem(warning)}\n`);
-  const command = `slm run ${path}`;
   const found = await withJob(config, { command, saveModels: false }, previewJob);
   if (found === null) return;
   if (json) console.log(JSON.stringify({ ...found.report, diagnostics: found.diagnostics }, null, 2));

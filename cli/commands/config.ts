@@ -26,6 +26,7 @@ import {
   loadConfig,
   RUN_REFERENCE,
 } from "../../specialization/training/config.js";
+import { repeatable } from "../config-argument.js";
 import { ExitCode } from "../exit.js";
 
 interface CheckOptions {
@@ -49,7 +50,7 @@ export function registerConfig(program: Command): Command {
     .command("check")
     .description("check a configuration of a training or a job, and print it with every default filled in")
     .argument("[file]", "a YAML file; without it, defaults and --set")
-    .option("--set <key=value>", "override a key; repeatable", collect, [])
+    .option("--set <key=value>", "override a key; repeatable", repeatable, [])
     .option("--stdin", "check the text on standard input in place of the file's, as an editor holds it")
     .option(
       "--inputs",
@@ -74,11 +75,6 @@ export function registerConfig(program: Command): Command {
       process.stdout.write(kind === "forge" ? forgePage() : configurationPage());
     });
   return config;
-}
-
-/** Gathers a repeatable option. */
-function collect(value: string, earlier: readonly string[]): string[] {
-  return [...earlier, value];
 }
 
 async function check(file: string | undefined, options: CheckOptions): Promise<void> {

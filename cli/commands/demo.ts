@@ -96,12 +96,12 @@ async function demo(options: DemoOptions): Promise<void> {
     say(describeText(text));
     const kind = gpu.adapter.kind === "gpu" ? "gpu" : "software";
     const minutes = options.minutes ?? MINUTES[kind];
-    const secondsPerStep = await measureStep(gpu, text, BATCH[kind]);
-    const steps = Math.max(FEWEST_STEPS, Math.floor((minutes * 60) / secondsPerStep / PRETRAININGS));
+    const seconds = await secondsPerStep(gpu, text, folder, BATCH[kind]);
+    const steps = Math.max(FEWEST_STEPS, Math.floor((minutes * 60) / seconds / PRETRAININGS));
     const config = configOf(options, text, folder, BATCH[kind], steps);
     writeFileAtomically(configFile, forgeToYaml(config));
-    say(describeTraining(gpu, config, secondsPerStep, steps));
-    const goOn = `${commandName()} run ${join(folder, "forge.yaml")}`;
+    say(describeTraining(gpu, config, seconds, steps));
+    const goOn = `${commandName()} run ${configFile}`;
     /* read again, so that the demo is what the file says */
     const outcome = await runJob(loadForge(configFile).config, { command: goOn, saveModels: true, gpu });
     if (outcome === null) {
@@ -121,7 +121,7 @@ async function demo(options: DemoOptions): Promise<void> {
       if (!options.json) process.stdout.write(piece.replaceAll("\n", "\n    "));
     });
     const next = nextSteps({ configFile, model, heldOutFile: text.domain.heldOut.file, folder });
-    const seconds = (performance.now() - begin) / 1000;
+    const total = (performance.now() - begin) / 1000;
     if (options.json) {
       const { kinds, packages, repeats, generic, domain } = text;
       printJson({
@@ -133,14 +133,14 @@ async function demo(options: DemoOptions): Promise<void> {
         curve,
         models: rows,
         sample: { prompt: PROMPT, text: sample },
-        seconds,
+        seconds: total,
         next: next.map(({ command }) => command),
       });
       return;
     }
     say(`\n\n${bold("Next")}\n`);
     for (const { purpose, command } of next) say(`  ${purpose}\n    ${bold(command)}\n`);
-    say(`  Report: ${join(folder, "report.html")}. All of this took ${formatDuration(seconds)}.`);
+    say(`  Report: ${join(folder, "report.html")}. All of this took ${formatDuration(total)}.`);
   } finally {
     gpu.dispose();
   }
@@ -155,14 +155,19 @@ function freeFolder(wanted: string): string {
 }
 
 /** Seconds that a step of the small model takes here. */
-async function measureStep(gpu: Gpu, text: DemoText, batch: number): Promise<number> {
+async function secondsPerStep(
+  gpu: Gpu,
+  { domain }: DemoText,
+  folder: string,
+  batch: number,
+): Promise<number> {
   const config = completeConfig({
     name: "demo-step",
-    data: { train: text.domain.training.file, validation: { held: text.domain.heldOut.file } },
+    data: { train: domain.training.file, validation: { held: domain.heldOut.file } },
     tokenizer: { vocabulary: VOCABULARY },
     model: { preset: "tiny", context: CONTEXT },
     training: { batch, budget: { steps: FEWEST_STEPS } },
-    output: { runs: join(text.domain.training.file, "..", "..", "stages") },
+    output: { runs: join(folder, "stages") },
   });
   return new Session(gpu, config, true).secondsPerStep();
 }

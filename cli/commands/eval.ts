@@ -10,6 +10,7 @@ import { Evaluator, type SetLoss } from "../../specialization/training/evaluate.
 import { prepareSet } from "../../specialization/training/prepare.js";
 import { fileFailure } from "../../specialization/training/run-error.js";
 import { parseTask, scoreTask, type TaskScore } from "../../specialization/training/tasks.js";
+import { repeatable } from "../config-argument.js";
 import { type ModelArgument, modelArgument, openArgument } from "../model-argument.js";
 import { type Column, formatTable } from "../table.js";
 
@@ -29,12 +30,7 @@ export function registerEval(program: Command): void {
   modelArgument(program.command("eval"))
     .description("measure a model on text and on multiple-choice tasks")
     .option("--set <name=path>", "a set of text: a file, glob or folder; may be repeated", addSet, {})
-    .option(
-      "--task <file>",
-      "a JSONL file of {context, choices, answer}; may be repeated",
-      (v: string, all: string[]) => [...all, v],
-      [],
-    )
+    .option("--task <file>", "a JSONL file of {context, choices, answer}; may be repeated", repeatable, [])
     .option("--tokens <count>", "at most so many tokens of each set", parseCount)
     .option("--batch <count>", "sequences at once", parseCount, 8)
     .option("--text-field <name>", "field of a record that holds the text", "text")

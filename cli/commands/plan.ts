@@ -19,6 +19,8 @@ import {
   TOKENS_PER_PARAMETER,
 } from "../../specialization/planner/index.js";
 import type { SmoothingRule } from "../../specialization/sampling/index.js";
+import { loadForge } from "../../specialization/stages/forge-config.js";
+import { repeatable, withWarningsSaid } from "../config-argument.js";
 import { preview } from "../job-preview.js";
 import { describeCosts, describeDomain } from "../plan-table.js";
 
@@ -52,7 +54,7 @@ export function registerPlan(program: Command): void {
       "[forge.yaml]",
       "a job to plan: its text is read and clustered, a step is timed; other options do not apply",
     )
-    .option("--set <key=value>", "override a key of the job; may be repeated", gather, [])
+    .option("--set <key=value>", "override a key of the job; may be repeated", repeatable, [])
     .option(
       "--budget <amount>",
       "for all domains: hours (650h), FLOPs (1e21flop), or pretraining tokens (60Gtok)",
@@ -88,16 +90,15 @@ export function registerPlan(program: Command): void {
     .option("--paper", "the paper's machine, models and lengths, to see its tables reproduced")
     .option("--json", "print JSON")
     .action(async (job: string | undefined, options: PlanOptions) => {
-      if (job !== undefined) return preview(job, options);
+      if (job !== undefined) {
+        const config = withWarningsSaid(loadForge(job, options.set));
+        return preview(config, { command: `slm plan ${job}`, json: options.json });
+      }
       const { request, reports } = prepare(options);
       const plan = makePlan(request);
       if (options.json) console.log(JSON.stringify({ ...plan, diagnostics: reports }, null, 2));
       else print(plan, request, reports);
     });
-}
-
-function gather(value: string, all: readonly string[]): readonly string[] {
-  return [...all, value];
 }
 
 function parsePreset(value: string): PresetName {

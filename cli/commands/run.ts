@@ -1,8 +1,8 @@
 /** `slm run` and `slm compare`: the whole job of a forge.yaml, from text to specialised models and a report. */
 import type { Command } from "commander";
 import { type ForgeConfig, loadForge } from "../../specialization/stages/forge-config.js";
-import { formatProblem } from "../../specialization/training/config.js";
 import { describeComparison } from "../comparison-table.js";
+import { repeatable, withWarningsSaid } from "../config-argument.js";
 import { preview } from "../job-preview.js";
 import { type JobOutcome, runJob } from "../job-session.js";
 
@@ -22,12 +22,7 @@ export function registerRun(program: Command): void {
       .command(name)
       .description(description)
       .argument("[forge.yaml]", "configuration of the job", "forge.yaml")
-      .option(
-        "--set <key=value>",
-        "override a key of the configuration; may be repeated",
-        (value: string, all: readonly string[]) => [...all, value],
-        [],
-      )
+      .option("--set <key=value>", "override a key of the configuration; may be repeated", repeatable, [])
       .option("--json", "print the report as JSON on standard output; progress goes to standard error")
       .option(
         "--dry-run",
@@ -37,12 +32,9 @@ export function registerRun(program: Command): void {
   command(
     "run",
     "from text to specialised models: every method of the job for every domain, then a report",
-  ).action((path: string, options: RunOptions) =>
-    options.dryRun ? preview(path, options) : run("run", path, options, withoutComparison),
-  );
+  ).action((path: string, options: RunOptions) => run("run", path, options, withoutComparison));
   command("compare", "the same with all set sizes, seeds, lengths and variants under `compare`").action(
-    (path: string, options: RunOptions) =>
-      options.dryRun ? preview(path, options) : run("compare", path, options, (config) => config),
+    (path: string, options: RunOptions) => run("compare", path, options, (config) => config),
   );
 }
 
@@ -55,13 +47,20 @@ function withoutComparison(config: ForgeConfig): ForgeConfig {
 async function run(
   name: string,
   path: string,
-  { set, json }: RunOptions,
+  { set, dryRun, json }: RunOptions,
   adjust: (config: ForgeConfig) => ForgeConfig,
 ): Promise<void> {
-  const { config, warnings } = loadForge(path, set);
-  for (const warning of warnings) process.stderr.write(`${formatProblem(warning)}\n`);
-  const command = ["slm", name, path, ...set.flatMap((each) => ["--set", each])].map(quoted).join(" ");
-  const outcome = await runJob(adjust(config), { command, saveModels: name === "run" });
+  const config = adjust(withWarningsSaid(loadForge(path, set)));
+  const words = [
+    "slm",
+    name,
+    path,
+    ...set.flatMap((each) => ["--set", each]),
+    ...(dryRun ? ["--dry-run"] : []),
+  ];
+  const command = words.map(quoted).join(" ");
+  if (dryRun) return preview(config, { command, json });
+  const outcome = await runJob(config, { command, saveModels: name === "run" });
   if (outcome === null) return;
   if (json) console.log(JSON.stringify(outcome.report, null, 2));
   else console.log(`\n${summaryOf(outcome)}`);

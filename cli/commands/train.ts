@@ -2,8 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { formatProblem, loadConfig, RUN_REFERENCE } from "../../specialization/training/config.js";
+import { loadConfig, RUN_REFERENCE } from "../../specialization/training/config.js";
 import { RUN_FILES, RunError, RunFolder, runPath } from "../../specialization/training/run-folder.js";
+import { repeatable, withWarningsSaid } from "../config-argument.js";
 import { Session, type TrainingReport } from "../session.js";
 import { withCommonOptions } from "./runs.js";
 
@@ -23,12 +24,7 @@ export function registerTrain(program: Command, runs: Command): void {
     .command("train")
     .argument("[config]", "a YAML file; without one everything comes from --set and defaults")
     .description("train a language model on text")
-    .option(
-      "--set <key=value>",
-      "override a key of the configuration; may be repeated",
-      (value: string, all: string[]) => [...all, value],
-      [],
-    )
+    .option("--set <key=value>", "override a key of the configuration; may be repeated", repeatable, [])
     .addOption(
       new Option("--on-bad-record <what>", "short for --set data.onBadRecord=<what>").choices([
         "skip",
@@ -57,8 +53,7 @@ async function train(path: string | undefined, options: TrainOptions): Promise<v
   const overrides = [...options.set];
   if (options.onBadRecord !== undefined) overrides.push(`data.onBadRecord=${options.onBadRecord}`);
   if (options.tensorboard) overrides.push("output.tensorboard=true");
-  const { config, warnings } = loadConfig(path, overrides);
-  for (const warning of warnings) process.stderr.write(`${formatProblem(warning)}\n`);
+  const config = withWarningsSaid(loadConfig(path, overrides));
   const session = await Session.open(config, options.json === true);
   try {
     if (options.dryRun) await session.dryRun();

@@ -2,7 +2,6 @@
  * The demo's corpus: text that is on the machine once the packages are installed. The same packages give the same text in
  * the same order: of every kind a fixed amount, taken from the packages in turn, so that none of them outweighs the rest.
  */
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Document, DuplicateIndex, openCorpus, splitSide } from "../../specialization/corpus/index.js";
 import { makeFolders, writeFileAtomically } from "../../specialization/training/atomic-file.js";
@@ -59,7 +58,7 @@ export interface DemoText {
 }
 
 /**
- * Gathers the text of packages and writes it to four files in a folder, unless they hold it already.
+ * Gathers the text of packages and writes it to four files in a folder.
  *
  * @throws CorpusError when a package cannot be read, RunError when the files cannot be written
  */
@@ -82,7 +81,7 @@ export async function writeDemoText(
   makeFolders(folder);
   const write = (name: string, documents: readonly Piece[]): DemoSet => {
     const file = join(folder, `${name}.jsonl`);
-    writeIfNew(file, documents);
+    writeDocuments(file, documents);
     return { file, documents: documents.length, bytes: sumOfBytes(documents) };
   };
   const kinds = (Object.keys(AMOUNTS) as TextKind[]).map((kind) => {
@@ -193,13 +192,11 @@ function choose(documents: readonly Piece[]): Piece[] {
   });
 }
 
-/** Leaves a file as it is when its content would not change, so that tokens made from it stay valid. */
-function writeIfNew(path: string, documents: readonly Piece[]): void {
+function writeDocuments(path: string, documents: readonly Piece[]): void {
   const lines = documents.map(
     ({ text, kind, id, package: name }) => `${JSON.stringify({ id: `${name}/${id}`, source: kind, text })}\n`,
   );
-  const content = lines.join("");
-  if (!existsSync(path) || readFileSync(path, "utf8") !== content) writeFileAtomically(path, content);
+  writeFileAtomically(path, lines.join(""));
 }
 
 function sumOfBytes(documents: readonly Piece[]): number {
