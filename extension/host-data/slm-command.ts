@@ -27,18 +27,29 @@ export function runnerOf(slm: SlmCommand): SlmRunner {
   };
 }
 
-/** What a command printed. @throws Error with its message when it fails */
-export function runSlm(
+export interface RunOptions {
+  readonly cwd?: string;
+  /** Text for its standard input, which is empty otherwise. */
+  readonly input?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end, whatever its exit code. @throws Error when it cannot be started */
+export function runToEnd(
   slm: SlmCommand,
   parameters: readonly string[],
-  folder = process.cwd(),
-): Promise<string> {
+  { cwd, input = "", signal }: RunOptions = {},
+): Promise<Outcome> {
   return new Promise((done, fail) => {
     const child = spawn(slm.program, [...slm.parameters, ...parameters], {
-      cwd: folder,
-      env: slm.env,
-      stdio: ["ignore", "pipe", "pipe"],
-      windowsHide: true,
+      ...{ cwd, signal, env: slm.env, windowsHide: true },
+      stdio: ["pipe", "pipe", "pipe"],
     });
     let stdout = "";
     let stderr = "";
@@ -48,12 +59,26 @@ export function runSlm(
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
-    child.on("error", fail);
-    child.on("close", (code) => {
-      if (code === 0) done(stdout);
-      else fail(new Error(messageOf(stderr) || `slm ${parameters.join(" ")} ended with exit code ${code}.`));
+    child.on("error", (error) => {
+      /* an aborted command ends like any other, by its signal */
+      if (error.name !== "AbortError") fail(error);
     });
+    child.on("close", (code, ended) =>
+      done({ code: code ?? SIGNAL_CODES[ended ?? ""] ?? 1, stdout, stderr }),
+    );
+    /* a command that does not read its input may have closed it already */
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(input);
   });
+}
+
+const SIGNAL_CODES: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
+
+/** What a command printed. @throws Error with its message when it fails */
+export async function runSlm(slm: SlmCommand, parameters: readonly string[], cwd?: string): Promise<string> {
+  const { code, stdout, stderr } = await runToEnd(slm, parameters, { cwd });
+  if (code === 0) return stdout;
+  throw new Error(messageOf(stderr) || `slm ${parameters.join(" ")} ended with exit code ${code}.`);
 }
 
 export interface DetachedOptions {

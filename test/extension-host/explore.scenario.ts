@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
-import axe from "axe-core";
-import type { Frame } from "playwright-core";
 import { slmIn, writeConfig } from "../cli/tiny-run.js";
+import { checkAccess } from "../extension/access.js";
 import { makeClusters, writeReport } from "../extension/example-job.js";
 import { TopicCorpus } from "../specialization/clusters/topics.js";
 import { Editor, eventually } from "./editor.js";
@@ -41,18 +40,6 @@ after(async () => {
   workspace.remove();
 });
 afterEach((context) => editor.keepPicture(context));
-
-async function checkAccess(frame: Frame): Promise<void> {
-  await frame.evaluate(axe.source);
-  const found = await frame.evaluate(async () => {
-    const run = (globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe;
-    return (await run.run()).violations;
-  });
-  const serious = found
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join("\n")}`);
-  assert.deepEqual(serious, []);
-}
 
 test("the cluster explorer opens from the view, reads documents, opens their source and writes the choice", async () => {
   const corpora = editor.rows("Corpora and Clusters");

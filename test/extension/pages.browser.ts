@@ -5,13 +5,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import axe from "axe-core";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { reportPage } from "../../cli/report-page.js";
 import { packageRoot } from "../../cli/version.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
 import { slmIn, start, writeConfig, writeCorpus } from "../cli/tiny-run.js";
 import { TopicCorpus } from "../specialization/clusters/topics.js";
+import { checkAccess } from "./access.js";
 import { makeClusters, writeReport } from "./example-job.js";
 
 let folder: string;
@@ -85,18 +85,6 @@ async function open(page: string, scheme: "light" | "dark" = "light"): Promise<P
   opened.on("close", () => assert.deepEqual(problems, []));
   await opened.goto(address.replace("/dashboard", `/${page}`));
   return opened;
-}
-
-async function checkAccess(page: Page): Promise<void> {
-  await page.evaluate(axe.source);
-  const found = await page.evaluate(async () => {
-    const run = (globalThis as unknown as { axe: { run(): Promise<axe.AxeResults> } }).axe;
-    return (await run.run()).violations;
-  });
-  const serious = found
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join("\n")}`);
-  assert.deepEqual(serious, []);
 }
 
 /** What the dashboard keeps over a reload. */

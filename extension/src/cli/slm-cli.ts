@@ -1,14 +1,13 @@
 /** Runs `slm` for the extension, as a child process with arguments in an array and never through a shell. */
-import { spawn } from "node:child_process";
-import { messageOf, type SlmCommand, startDetached } from "../../host-data/slm-command.js";
+import {
+  messageOf,
+  type Outcome,
+  type RunOptions,
+  runToEnd,
+  type SlmCommand,
+  startDetached,
+} from "../../host-data/slm-command.js";
 import { CliError } from "./cli-error.js";
-
-export interface RunOptions {
-  readonly cwd?: string;
-  /** Text for its standard input, which is empty otherwise. */
-  readonly input?: string;
-  readonly signal?: AbortSignal;
-}
 
 export interface StartOptions {
   readonly cwd: string;
@@ -16,12 +15,6 @@ export interface StartOptions {
   readonly log: string;
   /** Told of a failure after the first seconds, as long as this window lives. */
   onFailure?(message: string): void;
-}
-
-export interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 export interface SlmCliOptions {
@@ -44,32 +37,8 @@ export class SlmCli {
     const slm = await this.command();
     const title = titleOf(args);
     const begun = performance.now();
-    const outcome = await new Promise<Outcome>((done, fail) => {
-      const child = spawn(slm.program, [...slm.parameters, ...args], {
-        cwd: options.cwd,
-        env: slm.env,
-        signal: options.signal,
-        stdio: ["pipe", "pipe", "pipe"],
-        windowsHide: true,
-      });
-      let stdout = "";
-      let stderr = "";
-      child.stdout.setEncoding("utf8").on("data", (text: string) => {
-        stdout += text;
-      });
-      child.stderr.setEncoding("utf8").on("data", (text: string) => {
-        stderr += text;
-      });
-      child.on("error", (error) => {
-        /* an aborted command ends like any other, by its signal */
-        if (error.name !== "AbortError") fail(new CliError(`${title}: ${error.message}`));
-      });
-      child.on("close", (code, signal) =>
-        done({ code: code ?? SIGNAL_CODES[signal ?? ""] ?? 1, stdout, stderr }),
-      );
-      /* a command that does not read its input may have closed it already */
-      child.stdin.on("error", () => undefined);
-      child.stdin.end(options.input ?? "");
+    const outcome = await runToEnd(slm, args, options).catch((error: Error) => {
+      throw new CliError(`${title}: ${error.message}`);
     });
     this.options.log(`${title}: exit code ${outcome.code} after ${Math.round(performance.now() - begun)} ms`);
     return outcome;
@@ -107,8 +76,6 @@ export class SlmCli {
     }
   }
 }
-
-const SIGNAL_CODES: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
 
 /** The environment for `slm`: the host's, without what VS Code and Electron keep there for themselves. */
 export function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

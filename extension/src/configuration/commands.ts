@@ -5,6 +5,7 @@ import { messageOf } from "../../host-data/slm-command.js";
 import type { ConfigKind } from "../../language/kind.js";
 import { CliError } from "../cli/cli-error.js";
 import type { SlmCli } from "../cli/slm-cli.js";
+import { inForeground, registerCommand, saveForSlm } from "../editor/commands.js";
 import type { RunStarter } from "../training/run-starter.js";
 import { kindOf } from "./config-documents.js";
 import type { Printouts } from "./printouts.js";
@@ -23,31 +24,20 @@ export function registerRunCommands(
   printouts: Printouts,
 ): vscode.Disposable {
   const command = (id: string, action: (target: Target) => Promise<void>) =>
-    vscode.commands.registerCommand(id, async (given?: vscode.Uri) => {
-      try {
-        await action(await targetOf(given));
-      } catch (error) {
-        void vscode.window.showErrorMessage((error as Error).message);
-      }
-    });
+    registerCommand(id, async (given?: vscode.Uri) => action(await targetOf(given)));
   const show = async ({ folder, name }: Target, title: string, args: readonly string[]) => {
-    const outcome = await vscode.window.withProgress(
-      { location: vscode.ProgressLocation.Notification, title: `${title} of ${name}`, cancellable: true },
-      async (_, token) => {
-        const stop = new AbortController();
-        token.onCancellationRequested(() => stop.abort());
-        const ended = await cli.run(args, { cwd: folder, signal: stop.signal });
-        /* slm ends well when it is stopped */
-        return stop.signal.aborted ? undefined : ended;
-      },
-    );
+    const outcome = await inForeground(`${title} of ${name}`, async (signal) => {
+      const ended = await cli.run(args, { cwd: folder, signal });
+      /* slm ends well when it is stopped */
+      return signal.aborted ? undefined : ended;
+    });
     if (outcome === undefined) return;
     if (outcome.code !== 0) throw new CliError(messageOf(outcome.stderr) || `${title} of ${name} failed.`);
     await printouts.show(`${title} of ${name}`, outcome.stdout);
   };
   return vscode.Disposable.from(
-    command("slmForge.run", async ({ uri, kind, folder, name }) => {
-      await starter.start(`Starting ${name}`, [kind === "forge" ? "run" : "train", uri.fsPath], folder);
+    command("slmForge.run", async ({ uri, kind }) => {
+      await starter.startConfig(uri.fsPath, kind);
       await vscode.commands.executeCommand("slmForge.openDashboard");
     }),
     command("slmForge.plan", (target) =>
@@ -77,7 +67,6 @@ async function targetOf(given: vscode.Uri | undefined): Promise<Target> {
   const kind = kindOf(document);
   if (kind === undefined || uri.scheme !== "file")
     throw new CliError(`${basename(uri.fsPath)} is no configuration of slm-forge. Open a forge.yaml first.`);
-  if (document.isDirty && !(await document.save()))
-    throw new CliError(`${uri.fsPath} could not be saved, and slm reads the file. Save it first.`);
+  await saveForSlm(document);
   return { uri, kind, folder: dirname(uri.fsPath), name: basename(uri.fsPath) };
 }

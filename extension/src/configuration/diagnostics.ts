@@ -8,6 +8,7 @@ import {
   rangeOfProblem,
 } from "../../language/problems.js";
 import type { SlmCli } from "../cli/slm-cli.js";
+import { PausedWork } from "../editor/paused-work.js";
 import { kindOf, SELECTOR } from "./config-documents.js";
 
 /** After the last key; each check is a process of its own. */
@@ -28,7 +29,7 @@ export class ConfigDiagnostic extends vscode.Diagnostic {
 
 export class ConfigDiagnostics implements vscode.Disposable {
   readonly #collection = vscode.languages.createDiagnosticCollection(SOURCE);
-  readonly #pending = new Map<string, { readonly timer: NodeJS.Timeout; readonly stop: AbortController }>();
+  readonly #checks = new PausedWork(PAUSE_MS);
   readonly #registered: vscode.Disposable;
 
   constructor(
@@ -63,19 +64,13 @@ export class ConfigDiagnostics implements vscode.Disposable {
   }
 
   #schedule(document: vscode.TextDocument): void {
-    const key = document.uri.toString();
-    const last = this.#pending.get(key);
-    clearTimeout(last?.timer);
-    last?.stop.abort();
-    this.#pending.delete(key);
+    this.#checks.cancel(document);
     if (document.uri.scheme !== "file" || document.languageId !== "yaml") return;
     if (kindOf(document) === undefined || !vscode.workspace.isTrusted) {
       this.#collection.delete(document.uri);
       return;
     }
-    const stop = new AbortController();
-    const timer = setTimeout(() => void this.#check(document, stop.signal), PAUSE_MS);
-    this.#pending.set(key, { timer, stop });
+    this.#checks.schedule(document, (signal) => this.#check(document, signal));
   }
 
   async #check(document: vscode.TextDocument, signal: AbortSignal): Promise<void> {
@@ -112,18 +107,12 @@ export class ConfigDiagnostics implements vscode.Disposable {
   }
 
   #drop(document: vscode.TextDocument): void {
-    const key = document.uri.toString();
-    clearTimeout(this.#pending.get(key)?.timer);
-    this.#pending.get(key)?.stop.abort();
-    this.#pending.delete(key);
+    this.#checks.cancel(document);
     this.#collection.delete(document.uri);
   }
 
   dispose(): void {
-    for (const { timer, stop } of this.#pending.values()) {
-      clearTimeout(timer);
-      stop.abort();
-    }
+    this.#checks.dispose();
     this.#registered.dispose();
   }
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as vscode from "vscode";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
+import { inForeground, registerCommand } from "../editor/commands.js";
 import { CorporaTree } from "./corpora-tree.js";
 
 /** Registers the view Corpora and Clusters and the way from a folder of text to a configuration. */
@@ -16,13 +17,9 @@ export function registerCorpora(context: vscode.ExtensionContext, cli: SlmCli, d
     data.onDidChangeClusterings(refresh),
     data.onDidChangeReports(refresh),
     data.onDidReplace(refresh),
-    vscode.commands.registerCommand("slmForge.specialise", async (given?: vscode.Uri) => {
-      try {
-        await specialise(cli, given);
-        await data.store.refresh();
-      } catch (error) {
-        await vscode.window.showErrorMessage((error as Error).message);
-      }
+    registerCommand("slmForge.specialise", async (given?: vscode.Uri) => {
+      await specialise(cli, given);
+      await data.store.refresh();
     }),
   );
 }
@@ -36,18 +33,10 @@ async function specialise(cli: SlmCli, given?: vscode.Uri): Promise<void> {
   const root = vscode.workspace.getWorkspaceFolder(folder) ?? vscode.workspace.workspaceFolders?.[0];
   const place = root?.uri.fsPath ?? folder.fsPath;
   const output = freeName(place);
-  await vscode.window.withProgress(
-    { location: vscode.ProgressLocation.Notification, title: "Looking through the text", cancellable: true },
-    async (_, token) => {
-      const stop = new AbortController();
-      token.onCancellationRequested(() => stop.abort());
-      const general = corpus.length === 0 ? [] : ["--corpus", ...corpus];
-      await cli.json(["init", folder.fsPath, "--output", output, ...general], {
-        cwd: place,
-        signal: stop.signal,
-      });
-    },
-  );
+  await inForeground("Looking through the text", (signal) => {
+    const general = corpus.length === 0 ? [] : ["--corpus", ...corpus];
+    return cli.json(["init", folder.fsPath, "--output", output, ...general], { cwd: place, signal });
+  });
   await vscode.window.showTextDocument(vscode.Uri.file(output));
 }
 

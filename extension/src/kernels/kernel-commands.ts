@@ -14,6 +14,7 @@ import {
 } from "../../language/kernels.js";
 import { CliError } from "../cli/cli-error.js";
 import type { SlmCli } from "../cli/slm-cli.js";
+import { inForeground, registerCommand, saveForSlm } from "../editor/commands.js";
 import type { KernelCatalog } from "./kernel-catalog.js";
 import type { KernelResults } from "./kernel-results.js";
 import type { ShaderDiagnostics } from "./shader-diagnostics.js";
@@ -36,13 +37,7 @@ export class KernelCommands {
 
   register(): vscode.Disposable {
     const command = (id: string, action: (document: vscode.TextDocument) => Promise<void>) =>
-      vscode.commands.registerCommand(id, async (given?: vscode.Uri) => {
-        try {
-          await action(await this.#documentOf(given));
-        } catch (error) {
-          void vscode.window.showErrorMessage((error as Error).message);
-        }
-      });
+      registerCommand(id, async (given?: vscode.Uri) => action(await this.#documentOf(given)));
     return vscode.Disposable.from(
       command("slmForge.kernels.check", (document) => this.#check(document)),
       command("slmForge.kernels.benchmark", (document) => this.#benchmark(document)),
@@ -139,19 +134,10 @@ export class KernelCommands {
     args: readonly string[],
   ): Promise<Report | undefined> {
     const file = document.uri.fsPath;
-    const outcome = await vscode.window.withProgress(
-      {
-        location: vscode.ProgressLocation.Notification,
-        title: `${doing} ${basename(file)}`,
-        cancellable: true,
-      },
-      async (_, token) => {
-        const stop = new AbortController();
-        token.onCancellationRequested(() => stop.abort());
-        const ended = await this.cli.run(args, { cwd: dirname(file), signal: stop.signal });
-        return stop.signal.aborted ? undefined : ended;
-      },
-    );
+    const outcome = await inForeground(`${doing} ${basename(file)}`, async (signal) => {
+      const ended = await this.cli.run(args, { cwd: dirname(file), signal });
+      return signal.aborted ? undefined : ended;
+    });
     if (outcome === undefined) return undefined;
     const { code, stdout, stderr } = outcome;
     try {
@@ -168,8 +154,7 @@ export class KernelCommands {
     const document = uri && (await vscode.workspace.openTextDocument(uri));
     if (document?.languageId !== "wgsl" || document.uri.scheme !== "file")
       throw new CliError("Open a .wgsl file first.");
-    if (document.isDirty && !(await document.save()))
-      throw new CliError(`${document.uri.fsPath} could not be saved, and slm reads the file. Save it first.`);
+    await saveForSlm(document);
     return document;
   }
 }

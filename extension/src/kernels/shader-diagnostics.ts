@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import * as vscode from "vscode";
 import { type ReportedDiagnostic, wordAt } from "../../language/kernels.js";
 import type { SlmCli } from "../cli/slm-cli.js";
+import { PausedWork } from "../editor/paused-work.js";
 
 /** Each check opens the adapter, in a process of its own. */
 const PAUSE_MS = 500;
@@ -15,7 +16,7 @@ const SEVERITIES: Readonly<Record<ReportedDiagnostic["severity"], vscode.Diagnos
 
 export class ShaderDiagnostics implements vscode.Disposable {
   readonly #collection = vscode.languages.createDiagnosticCollection("slm-forge WGSL");
-  readonly #pending = new Map<string, { readonly timer: NodeJS.Timeout; readonly stop: AbortController }>();
+  readonly #checks = new PausedWork(PAUSE_MS);
   readonly #registered: vscode.Disposable;
 
   constructor(
@@ -29,7 +30,7 @@ export class ShaderDiagnostics implements vscode.Disposable {
         if (contentChanges.length > 0) this.#schedule(document);
       }),
       vscode.workspace.onDidCloseTextDocument((document) => {
-        this.#cancel(document);
+        this.#checks.cancel(document);
         this.#collection.delete(document.uri);
       }),
     );
@@ -42,7 +43,7 @@ export class ShaderDiagnostics implements vscode.Disposable {
 
   /** Shows what a command found in a document, until the next change. */
   show(document: vscode.TextDocument, found: readonly ReportedDiagnostic[]): void {
-    this.#cancel(document);
+    this.#checks.cancel(document);
     this.#collection.set(
       document.uri,
       found.map(({ severity, line, column, message }) => {
@@ -57,12 +58,10 @@ export class ShaderDiagnostics implements vscode.Disposable {
   }
 
   #schedule(document: vscode.TextDocument): void {
-    this.#cancel(document);
+    this.#checks.cancel(document);
     if (document.languageId !== "wgsl" || document.uri.scheme !== "file" || !vscode.workspace.isTrusted)
       return;
-    const stop = new AbortController();
-    const timer = setTimeout(() => void this.#compile(document, stop.signal), PAUSE_MS);
-    this.#pending.set(document.uri.toString(), { timer, stop });
+    this.#checks.schedule(document, (signal) => this.#compile(document, signal));
   }
 
   async #compile(document: vscode.TextDocument, signal: AbortSignal): Promise<void> {
@@ -87,18 +86,8 @@ export class ShaderDiagnostics implements vscode.Disposable {
     }
   }
 
-  #cancel(document: vscode.TextDocument): void {
-    const key = document.uri.toString();
-    clearTimeout(this.#pending.get(key)?.timer);
-    this.#pending.get(key)?.stop.abort();
-    this.#pending.delete(key);
-  }
-
   dispose(): void {
-    for (const { timer, stop } of this.#pending.values()) {
-      clearTimeout(timer);
-      stop.abort();
-    }
+    this.#checks.dispose();
     this.#registered.dispose();
   }
 }

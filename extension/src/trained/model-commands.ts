@@ -3,6 +3,7 @@ import { basename, dirname } from "node:path";
 import * as vscode from "vscode";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
+import { inForeground, registerCommand } from "../editor/commands.js";
 import { describeModel, type ModelNode, modelNodes } from "./models-tree.js";
 
 interface Exported {
@@ -20,13 +21,9 @@ export class ModelCommands {
   register(): void {
     const register = (name: string, act: (node: ModelNode) => Promise<void>) =>
       this.context.subscriptions.push(
-        vscode.commands.registerCommand(`slmForge.${name}`, async (given?: ModelNode) => {
-          try {
-            const node = given ?? (await this.#choose());
-            if (node !== undefined) await act(node);
-          } catch (error) {
-            await vscode.window.showErrorMessage((error as Error).message);
-          }
+        registerCommand(`slmForge.${name}`, async (given?: ModelNode) => {
+          const node = given ?? (await this.#choose());
+          if (node !== undefined) await act(node);
         }),
       );
     register("generate", (node) => this.#generate(node));
@@ -94,15 +91,10 @@ export class ModelCommands {
       value: vscode.Uri.joinPath(root, "exports", `${name}${end}`).fsPath,
     });
     if (!place) return;
-    const written = await vscode.window.withProgress(
-      { location: vscode.ProgressLocation.Notification, title: `Exporting ${name}`, cancellable: true },
-      (_, token) => {
-        const stop = new AbortController();
-        token.onCancellationRequested(() => stop.abort());
-        const args = ["export", ...this.#argumentsOf(node), "--format", format.format, "--out", place];
-        return this.cli.json<Exported>(args, { signal: stop.signal });
-      },
-    );
+    const written = await inForeground(`Exporting ${name}`, (signal) => {
+      const args = ["export", ...this.#argumentsOf(node), "--format", format.format, "--out", place];
+      return this.cli.json<Exported>(args, { signal });
+    });
     await this.data.store.refresh();
     const path = written.out;
     const reveal = "Reveal";

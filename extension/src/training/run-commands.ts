@@ -1,10 +1,11 @@
 /** Start, stop, resume, delete, reveal: what can be done with runs. Runs outlive the window. */
-import { basename, dirname } from "node:path";
+import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { ConfigFile } from "../../shared/protocol.js";
 import { isActive, isResumable } from "../../shared/runs.js";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
+import { registerCommand, saveForSlm } from "../editor/commands.js";
 import { chooseRuns } from "./choose-run.js";
 import type { RunStarter } from "./run-starter.js";
 import type { RunNode } from "./runs-tree.js";
@@ -20,15 +21,7 @@ export class RunCommands {
   /** Registers them. */
   register(): void {
     const register = (name: string, act: (node?: RunNode, selection?: readonly RunNode[]) => Promise<void>) =>
-      this.context.subscriptions.push(
-        vscode.commands.registerCommand(`slmForge.${name}`, async (...given: [RunNode?, RunNode[]?]) => {
-          try {
-            await act(...given);
-          } catch (error) {
-            await vscode.window.showErrorMessage((error as Error).message);
-          }
-        }),
-      );
+      this.context.subscriptions.push(registerCommand(`slmForge.${name}`, act));
     register("startRun", (given) => this.#start(given as unknown as vscode.Uri | undefined));
     register("stopRun", (node, selection) => this.#stop(node, selection));
     register("resumeRun", (node, selection) => this.#resume(node, selection));
@@ -41,13 +34,9 @@ export class RunCommands {
   async #start(uri?: vscode.Uri): Promise<void> {
     const config = await this.#chooseConfig(uri);
     if (config === undefined) return;
-    await saved(config.path);
-    const command = config.kind === "forge" ? "run" : "train";
-    await this.starter.start(
-      `Starting ${basename(config.path)}`,
-      [command, config.path],
-      dirname(config.path),
-    );
+    const shown = vscode.workspace.textDocuments.find(({ uri }) => uri.fsPath === config.path);
+    if (shown !== undefined) await saveForSlm(shown);
+    await this.starter.startConfig(config.path, config.kind);
     await vscode.commands.executeCommand("slmForge.runs.focus");
   }
 
@@ -156,8 +145,3 @@ export class RunCommands {
 }
 
 const NO_RUNS = "There are no runs in the open folders.";
-
-/** What the editor shows is what is run. */
-async function saved(path: string): Promise<void> {
-  await vscode.workspace.textDocuments.find(({ uri, isDirty }) => isDirty && uri.fsPath === path)?.save();
-}

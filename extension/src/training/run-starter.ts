@@ -1,7 +1,9 @@
 /** Starts what outlives the window, and remembers where its messages go. */
 import { mkdirSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import * as vscode from "vscode";
+import type { ConfigKind } from "../../language/kind.js";
+import type { ConfigFile } from "../../shared/protocol.js";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
 
@@ -31,6 +33,12 @@ export class RunStarter {
     const kept = Object.entries(this.#logs).slice(-MOST_LOGS);
     await this.context.workspaceState.update(LOGS, Object.fromEntries([...kept, [`pid ${pid}`, log]]));
     await this.data.store.refresh();
+  }
+
+  /** Starts what a configuration describes: a whole job, or one training. */
+  startConfig(path: string, kind: ConfigFile["kind"] | ConfigKind): Promise<void> {
+    const command = kind === "forge" ? "run" : "train";
+    return this.start(`Starting ${basename(path)}`, [command, path], dirname(path));
   }
 
   /** File with the messages of a process that was started from this folder's windows. */

@@ -1,10 +1,8 @@
 /** Every method from text to a specialised model: what it starts from, that it is made once, and that it can be stopped. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { stringify } from "yaml";
-import { type Gpu, openGpu } from "../../../engine/index.js";
+import { describe, test } from "node:test";
 import {
   JobStopped,
   METHOD_FUNCTIONS,
@@ -14,22 +12,12 @@ import {
 } from "../../../specialization/methods/index.js";
 import { METHODS, type Method } from "../../../specialization/planner/index.js";
 import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
-import { type ForgeConfigInput, loadForge } from "../../../specialization/stages/forge-config.js";
-import { Job } from "../../../specialization/stages/job.js";
+import type { ForgeConfigInput } from "../../../specialization/stages/forge-config.js";
 import { prepareText } from "../../../specialization/stages/text.js";
-import { TINY_MODEL, tinyFolder, tinyJob } from "../stages/tiny-job.js";
+import { TINY_MODEL, TinySetting, tinyJob } from "../stages/tiny-job.js";
 
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-console.log(`seed ${seed}`);
-const { folder, remove } = tinyFolder(seed);
-let gpu: Gpu;
-before(async () => {
-  gpu = await openGpu({});
-});
-after(() => {
-  gpu.dispose();
-  remove();
-});
+const setting = new TinySetting();
+const { folder } = setting;
 
 const JOB: Partial<ForgeConfigInput> = {
   seed: 3,
@@ -52,15 +40,13 @@ interface Options {
 
 /** Runs one method in a folder of the name; also counts the steps that were trained. */
 async function run(name: string, method: Method, { variant, more, stopAfter, domain = "law" }: Options = {}) {
-  const path = join(folder, `${name}.yaml`);
-  writeFileSync(path, stringify(tinyJob({ ...JOB, ...more })));
-  const { config } = loadForge(path, [`output.folder=${join(folder, name)}`]);
   const stop = new AbortController();
   let steps = 0;
   const onStep = () => {
     if (++steps === stopAfter) stop.abort();
   };
-  const job = new Job(gpu, config, { onStep }, stop.signal);
+  const job = setting.job(name, tinyJob({ ...JOB, ...more }), { onStep }, stop.signal);
+  const { config } = job;
   const text = await prepareText(job);
   const workshop = await Workshop.open(job, text);
   try {

@@ -3,30 +3,18 @@
  * does with them by itself is tested beside the stages.
  */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { stringify } from "yaml";
-import { type Gpu, openGpu, Random } from "../../../engine/index.js";
+import { before, describe, test } from "node:test";
+import { Random } from "../../../engine/index.js";
 import { METHOD_FUNCTIONS, settingsOf, Workshop } from "../../../specialization/methods/index.js";
 import type { Method } from "../../../specialization/planner/index.js";
 import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
-import { type ForgeConfigInput, loadForge } from "../../../specialization/stages/forge-config.js";
-import { Job } from "../../../specialization/stages/job.js";
+import type { ForgeConfigInput } from "../../../specialization/stages/forge-config.js";
 import { prepareText } from "../../../specialization/stages/text.js";
-import { genericTexts, tinyFolder, tinyJob, topicText, writeDocuments } from "../stages/tiny-job.js";
+import { genericTexts, TinySetting, tinyJob, topicText, writeDocuments } from "../stages/tiny-job.js";
 
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-console.log(`seed ${seed}`);
-const { folder, remove } = tinyFolder(seed);
-let gpu: Gpu;
-before(async () => {
-  gpu = await openGpu({});
-});
-after(() => {
-  gpu.dispose();
-  remove();
-});
+const setting = new TinySetting();
+const { folder, seed } = setting;
 
 /** Those that work with clusters. */
 const CLUSTERED: readonly Method[] = ["slm-is", "slm-pn", "slm-mix"];
@@ -42,7 +30,6 @@ interface Options {
 
 /** Runs one method on the domain "law" of a job named `name`; returns its test loss and what the job said. */
 async function run(name: string, method: Method, { more, size, variant }: Options = {}) {
-  const path = join(folder, `${name}.yaml`);
   const job = tinyJob({
     seed: 3,
     projection: { experts: 4, capacity: 3, vector: 5 },
@@ -50,16 +37,14 @@ async function run(name: string, method: Method, { more, size, variant }: Option
     domains: { law: { train: "law.jsonl", validation: "law-valid.jsonl" } },
     ...more,
   });
-  writeFileSync(path, stringify(job));
-  const { config } = loadForge(path, [`output.folder=${join(folder, name)}`]);
   const said: string[] = [];
-  const opened = new Job(gpu, config, { onMessage: (message) => said.push(message) });
+  const opened = setting.job(name, job, { onMessage: (message) => said.push(message) });
   const text = await prepareText(opened);
   try {
     const workshop = await Workshop.open(opened, text);
     try {
       const set = await drawDomainSet(opened, text, text.domains[0], size ?? null, 1);
-      const settings = settingsOf(config, method, variant);
+      const settings = settingsOf(opened.config, method, variant);
       /* asked before, without the domain's name, and not to be said less for that */
       await workshop.assign(await workshop.grouping(), set.train);
       const made = await METHOD_FUNCTIONS[method](workshop, { set, seed: 1, length: 1, settings });

@@ -1,38 +1,24 @@
 /** Text, domain sets and clusters of a job: who shares documents with whom, what is made once, and small or odd domains. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { stringify } from "yaml";
-import { type Gpu, openGpu } from "../../../engine/index.js";
+import { describe, test } from "node:test";
 import { Random } from "../../../engine/random.js";
 import { EXCLUDED } from "../../../specialization/sampling/index.js";
 import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
-import { type ForgeConfigInput, loadForge } from "../../../specialization/stages/forge-config.js";
+import type { ForgeConfigInput } from "../../../specialization/stages/forge-config.js";
 import { assignSet, groupGeneric } from "../../../specialization/stages/grouping.js";
 import { Job } from "../../../specialization/stages/job.js";
 import { type JobText, prepareText } from "../../../specialization/stages/text.js";
 import type { TokenShards } from "../../../specialization/tokenizer/index.js";
-import { genericTexts, tinyFolder, tinyJob, topicText, writeDocuments } from "./tiny-job.js";
+import { genericTexts, TinySetting, tinyJob, topicText, writeDocuments } from "./tiny-job.js";
 
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
-console.log(`seed ${seed}`);
-const { folder, remove } = tinyFolder(seed);
-let gpu: Gpu;
-before(async () => {
-  gpu = await openGpu({});
-});
-after(() => {
-  gpu.dispose();
-  remove();
-});
+const setting = new TinySetting();
+const { folder, seed } = setting;
 
 let jobs = 0;
 function open(more: Partial<ForgeConfigInput>, stages: string[] = []): Job {
-  const path = join(folder, `job-${++jobs}.yaml`);
-  writeFileSync(path, stringify(tinyJob(more)));
-  const { config } = loadForge(path, [`output.folder=${join(folder, `out-${jobs}`)}`]);
-  return new Job(gpu, config, { onStage: (stage, detail) => stages.push(`${stage} ${detail ?? ""}`) });
+  const onStage = (stage: string, detail = "") => stages.push(`${stage} ${detail}`);
+  return setting.job(`job-${++jobs}`, tinyJob(more), { onStage });
 }
 
 function documents(text: JobText, shards: TokenShards): string[] {
@@ -81,7 +67,7 @@ describe("a job's text", () => {
     const job = open({}, stages);
     const first = await prepareText(job);
     first.close();
-    const fewer = new Job(gpu, { ...job.config, domains: { law: job.config.domains.law } });
+    const fewer = new Job(job.gpu, { ...job.config, domains: { law: job.config.domains.law } });
     const second = await prepareText(fewer);
     second.close();
     assert.equal(second.generic.train.manifest.identity, first.generic.train.manifest.identity);
@@ -146,7 +132,7 @@ describe("clusters of the generic text", () => {
     );
     const top = counts.indexOf(Math.max(...counts));
     const filtered = { ...job.config, clusters: { ...job.config.clusters, exclude: [top] } };
-    const less = await groupGeneric(new Job(gpu, filtered), text, { k: 6 }, { filtered: true });
+    const less = await groupGeneric(new Job(job.gpu, filtered), text, { k: 6 }, { filtered: true });
     assert.equal(less.folder, grouping.folder);
     assert.equal(less.sizes.documents[top], 0);
     for (const [unit, cluster] of grouping.clusters.assignments.entries()) {
@@ -183,7 +169,7 @@ describe("clusters of the generic text", () => {
     const excluded = grouping.assignments.filter((cluster) => cluster === EXCLUDED).length;
     assert.ok(excluded >= shared, `${excluded} windows of ${shared} documents are excluded`);
     const kept = { ...job.config, corpus: { ...job.config.corpus, excludeLeaked: false } };
-    const all = await prepareText(new Job(gpu, kept));
+    const all = await prepareText(new Job(job.gpu, kept));
     assert.equal(all.leakage, null);
     all.close();
     text.close();

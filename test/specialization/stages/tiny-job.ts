@@ -2,8 +2,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after, before } from "node:test";
+import { stringify } from "yaml";
+import { type Gpu, openGpu } from "../../../engine/index.js";
 import { Random } from "../../../engine/random.js";
-import type { ForgeConfigInput } from "../../../specialization/stages/forge-config.js";
+import { type ForgeConfigInput, loadForge } from "../../../specialization/stages/forge-config.js";
+import { Job, type JobListener } from "../../../specialization/stages/job.js";
 
 const TOPICS = [
   "river bank water boat fish stone bridge",
@@ -72,4 +76,32 @@ export function tinyJob(more: Partial<ForgeConfigInput> = {}): ForgeConfigInput 
     output: { folder: "out" },
     ...more,
   };
+}
+
+/** What the tests of one file work in: text, a device and jobs over them. Both go when the tests end. */
+export class TinySetting {
+  readonly seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+  readonly folder: string;
+  #gpu: Gpu | undefined;
+
+  constructor() {
+    console.log(`seed ${this.seed}`);
+    const { folder, remove } = tinyFolder(this.seed);
+    this.folder = folder;
+    before(async () => {
+      this.#gpu = await openGpu({});
+    });
+    after(() => {
+      this.#gpu?.dispose();
+      remove();
+    });
+  }
+
+  /** A job of a name, which its file and its output go by. */
+  job(name: string, input: ForgeConfigInput, listener: JobListener = {}, signal?: AbortSignal): Job {
+    const path = join(this.folder, `${name}.yaml`);
+    writeFileSync(path, stringify(input));
+    const { config } = loadForge(path, [`output.folder=${join(this.folder, name)}`]);
+    return new Job(this.#gpu as Gpu, config, listener, signal);
+  }
 }
