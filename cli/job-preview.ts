@@ -6,6 +6,7 @@ import { LARGE_METHODS } from "../specialization/stages/forge-resolve.js";
 import type { ComparisonReport } from "../specialization/stages/report-types.js";
 import { withJob } from "./job-session.js";
 import { describeCosts, describeDomain } from "./plan-table.js";
+import { printJson } from "./print-json.js";
 
 /** Reads and clusters the text, times a step, and prints the plan; trains nothing, and what is made is kept. */
 export async function preview(
@@ -14,7 +15,7 @@ export async function preview(
 ): Promise<void> {
   const found = await withJob(config, { command, saveModels: false }, previewJob);
   if (found === null) return;
-  if (json) console.log(JSON.stringify({ ...found.report, diagnostics: found.diagnostics }, null, 2));
+  if (json) printJson({ ...found.report, diagnostics: found.diagnostics });
   else console.log(describe(found).join("\n"));
 }
 

@@ -22,6 +22,7 @@ import { storageType, trainingMemory } from "../specialization/training/training
 import type { TrainingListener, TrainingResult } from "../specialization/training/training-progress.js";
 import { keptCeiling } from "./ceiling.js";
 import { ExitCode } from "./exit.js";
+import { printJson } from "./print-json.js";
 import { formatDuration, ProgressLine } from "./progress.js";
 import { handleSignals } from "./signals.js";
 import { formatCount } from "./table.js";
@@ -183,7 +184,7 @@ export class Session {
             : seconds * steps,
       refusal,
     };
-    if (this.json) console.log(JSON.stringify(plan, null, 2));
+    if (this.json) printJson(plan);
     else {
       const rows = [
         ["adapter", `${plan.adapter}, ${plan.precision}`],

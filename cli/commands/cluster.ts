@@ -10,6 +10,7 @@ import {
   Units,
 } from "../../specialization/clusters/index.js";
 import { Tokenizer, TokenShards } from "../../specialization/tokenizer/index.js";
+import { printJson } from "../print-json.js";
 import { describeList, describeQuality } from "./clusters.js";
 import { embedUnits, parseWhole } from "./embed.js";
 
@@ -95,7 +96,7 @@ async function cluster(tokens: string, options: ClusterOptions): Promise<void> {
       });
       if (show) process.stderr.write("\r\x1b[K");
       const { files: _, ...manifest } = clusters.manifest;
-      if (json) console.log(JSON.stringify({ folder: options.out, ...manifest }, null, 2));
+      if (json) printJson({ folder: options.out, ...manifest });
       else console.log(`${await describeList(clusters)}\n\n${describeQuality(clusters)}`);
       if (!json && tokenizer === undefined) console.log("Give --tokenizer to see words and first lines.");
     } finally {

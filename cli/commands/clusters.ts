@@ -16,6 +16,7 @@ import {
   Units,
 } from "../../specialization/clusters/index.js";
 import { TokenShards } from "../../specialization/tokenizer/index.js";
+import { printJson } from "../print-json.js";
 import { type Column, formatCount, formatTable } from "../table.js";
 import { parseWhole } from "./embed.js";
 
@@ -171,7 +172,7 @@ async function compare(a: string, b: string, options: CommonOptions): Promise<vo
   const measured = agreement(first.assignments, second.assignments);
   const matches = overlaps(first.assignments, second.assignments);
   if (options.json) {
-    console.log(JSON.stringify({ a, b, ...measured, matches }, null, 2));
+    printJson({ a, b, ...measured, matches });
     return;
   }
   console.log(

@@ -28,6 +28,7 @@ import {
 } from "../../specialization/training/config.js";
 import { repeatable } from "../config-argument.js";
 import { ExitCode } from "../exit.js";
+import { printJson } from "../print-json.js";
 
 interface CheckOptions {
   readonly set: readonly string[];
@@ -65,7 +66,7 @@ export function registerConfig(program: Command): Command {
     .addArgument(kindArgument())
     .action((kind: Kind) => {
       const reference = kind === "forge" ? FORGE_REFERENCE : RUN_REFERENCE;
-      console.log(JSON.stringify(reference.jsonSchema(), null, 2));
+      printJson(reference.jsonSchema());
     });
   config
     .command("reference")
@@ -87,14 +88,14 @@ async function check(file: string | undefined, options: CheckOptions): Promise<v
     if (found.problems.length > 0) throw new ConfigError(found.problems.map(locate));
     const all = [...warnings, ...found.warnings.map(locate)];
     if (options.json) {
-      console.log(JSON.stringify({ config, warnings: all, problems: [] }, null, 2));
+      printJson({ config, warnings: all, problems: [] });
       return;
     }
     for (const warning of all) process.stderr.write(`slm: warning: ${formatProblem(warning)}\n`);
     process.stdout.write(yaml);
   } catch (error) {
     if (!options.json || !(error instanceof ConfigError)) throw error;
-    console.log(JSON.stringify({ problems: error.problems }, null, 2));
+    printJson({ problems: error.problems });
     throw new ExitCode(1);
   }
 }

@@ -30,6 +30,7 @@ import { installedPackages } from "../demo/packages.js";
 import { PROMPT, writeSample } from "../demo/samples.js";
 import { type DemoText, writeDemoText } from "../demo/text.js";
 import { runJob } from "../job-session.js";
+import { printJson } from "../print-json.js";
 import { formatDuration } from "../progress.js";
 import { Session } from "../session.js";
 import { type Column, formatCount, formatTable } from "../table.js";
@@ -306,8 +307,4 @@ function bold(text: string): string {
 
 function indent(text: string, by = 2): string {
   return text.replace(/^(?=.)/gm, " ".repeat(by));
-}
-
-function printJson(value: object): void {
-  console.log(JSON.stringify(value, null, 2));
 }

@@ -13,6 +13,7 @@ import { domainName, textPath } from "../../specialization/stages/text-path.js";
 import { writeFileAtomically } from "../../specialization/training/atomic-file.js";
 import { SET_NAME } from "../../specialization/training/config-schema.js";
 import { commandName } from "../demo/commands.js";
+import { printJson } from "../print-json.js";
 
 interface NamedPaths {
   readonly name: string;
@@ -90,7 +91,7 @@ async function init(domain: string | undefined, options: InitOptions): Promise<v
   writeFileAtomically(output, forgeTemplate({ name, corpus, domains }));
   if (corpus !== undefined) loadForge(output);
   if (options.json) {
-    console.log(JSON.stringify({ file: resolve(output), name, corpus: corpus ?? null, domains }, null, 2));
+    printJson({ file: resolve(output), name, corpus: corpus ?? null, domains });
     return;
   }
   const slm = commandName();

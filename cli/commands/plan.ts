@@ -23,6 +23,7 @@ import { loadForge } from "../../specialization/stages/forge-config.js";
 import { repeatable, withWarningsSaid } from "../config-argument.js";
 import { preview } from "../job-preview.js";
 import { describeCosts, describeDomain } from "../plan-table.js";
+import { printJson } from "../print-json.js";
 
 interface PlanOptions {
   readonly set: readonly string[];
@@ -96,7 +97,7 @@ export function registerPlan(program: Command): void {
       }
       const { request, reports } = prepare(options);
       const plan = makePlan(request);
-      if (options.json) console.log(JSON.stringify({ ...plan, diagnostics: reports }, null, 2));
+      if (options.json) printJson({ ...plan, diagnostics: reports });
       else print(plan, request, reports);
     });
 }

@@ -12,6 +12,7 @@ import { parameterCount } from "../../specialization/models/architecture.js";
 import { type ExpertStack, segmentDense, stackOfExperts } from "../../specialization/models/expert-stack.js";
 import { type FamilyFit, fitFamily, type MatrixFit } from "../../specialization/models/family-fit.js";
 import { expertOf, type ModelArgument, modelArgument } from "../model-argument.js";
+import { printJson } from "../print-json.js";
 import { type Column, formatCount, formatTable } from "../table.js";
 
 interface ProjectOptions extends ModelArgument {
@@ -71,7 +72,7 @@ async function project(model: string, options: ProjectOptions): Promise<void> {
     const report = reportOf(source, fit);
     const { tokenizerPath } = source;
     const written = await writeModelFolder(out, { ...fit.model, tokenizerPath, origin: report, force });
-    if (options.json) console.log(JSON.stringify({ out, ...report, ...written }, null, 2));
+    if (options.json) printJson({ out, ...report, ...written });
     else print(out, report, fit);
   } finally {
     await source.close();

@@ -5,6 +5,7 @@ import { describeComparison } from "../comparison-table.js";
 import { repeatable, withWarningsSaid } from "../config-argument.js";
 import { preview } from "../job-preview.js";
 import { type JobOutcome, runJob } from "../job-session.js";
+import { printJson } from "../print-json.js";
 
 interface RunOptions {
   readonly set: readonly string[];
@@ -62,7 +63,7 @@ async function run(
   if (dryRun) return preview(config, { command, json });
   const outcome = await runJob(config, { command, saveModels: name === "run" });
   if (outcome === null) return;
-  if (json) console.log(JSON.stringify(outcome.report, null, 2));
+  if (json) printJson(outcome.report);
   else console.log(`\n${summaryOf(outcome)}`);
 }
 

@@ -15,6 +15,7 @@ import {
   removeRun,
 } from "../../specialization/training/run-list.js";
 import { ExitCode } from "../exit.js";
+import { printJson } from "../print-json.js";
 import { type Column, formatCount, formatTable } from "../table.js";
 
 interface CommonOptions {
@@ -70,7 +71,7 @@ function parseSeconds(value: string): number {
 function list(options: CommonOptions): void {
   const runs = listRuns(options.runs);
   if (options.json) {
-    print(runs.map(plain));
+    printJson(runs.map(plain));
     return;
   }
   if (runs.length === 0) {
@@ -104,7 +105,7 @@ function show(name: string, options: CommonOptions): void {
     ? readFileSync(join(run.path, RUN_FILES.config), "utf8")
     : "";
   if (options.json) {
-    print({ ...plain(run), config: run.config, metrics: run.metrics, checkpoints: run.checkpoints });
+    printJson({ ...plain(run), config: run.config, metrics: run.metrics, checkpoints: run.checkpoints });
     return;
   }
   const { status, metrics } = run;
@@ -136,7 +137,7 @@ function show(name: string, options: CommonOptions): void {
 async function stop(name: string, options: CommonOptions & { timeout: number }): Promise<void> {
   const run = readRun(options.runs, name);
   const done = (outcome: RunInfo, how: string) => {
-    if (options.json) print({ ...plain(outcome), outcome: how });
+    if (options.json) printJson({ ...plain(outcome), outcome: how });
     else console.log(`${name}: ${how} at step ${outcome.status?.step ?? "?"}`);
   };
   if (run.status === undefined) throw new Error(run.problem ?? `${run.path} is no run.`);
@@ -185,7 +186,7 @@ function compare(names: string[], options: CommonOptions): void {
   const rows = lossRows(runs);
   if (options.json) {
     const compared = runs.map((run) => ({ ...plain(run), problem: run.problem, metrics: run.metrics }));
-    print({ runs: compared, losses: rows, differences });
+    printJson({ runs: compared, losses: rows, differences });
     return;
   }
   for (const run of runs)
@@ -273,7 +274,7 @@ async function remove(
     if (!/^y(es)?$/i.test(answer.trim())) throw new ExitCode(1);
   }
   removeRun(options.runs, name, options.force);
-  if (options.json) print({ name, path, removed: true });
+  if (options.json) printJson({ name, path, removed: true });
   else console.log(`removed ${path}`);
 }
 
@@ -309,8 +310,4 @@ function formatAge(since: string): string {
     seconds %= size;
   }
   return parts.slice(0, 2).join(" ");
-}
-
-function print(value: unknown): void {
-  console.log(JSON.stringify(value, null, 2));
 }

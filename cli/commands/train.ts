@@ -5,6 +5,7 @@ import { type Command, Option } from "commander";
 import { loadConfig, RUN_REFERENCE } from "../../specialization/training/config.js";
 import { RUN_FILES, RunError, RunFolder, runPath } from "../../specialization/training/run-folder.js";
 import { repeatable, withWarningsSaid } from "../config-argument.js";
+import { printJson } from "../print-json.js";
 import { Session, type TrainingReport } from "../session.js";
 import { withCommonOptions } from "./runs.js";
 
@@ -87,7 +88,7 @@ async function resume(name: string, options: { runs: string; json?: boolean }): 
 }
 
 function print(report: TrainingReport, options: { json?: boolean }): void {
-  if (options.json) console.log(JSON.stringify(report, null, 2));
+  if (options.json) printJson(report);
   else if (report.end === "stopped")
     process.stderr.write(`stopped at step ${report.step}; slm runs resume ${report.run} goes on\n`);
   else process.stderr.write(`finished at step ${report.step} (${report.end}); ${report.path}\n`);

@@ -20,7 +20,7 @@ export function decide(
   speed?: Speed,
 ): Plan | null {
   const { config } = workshop.job;
-  const { projection, mixture, lowRank, pretraining, fineTuning, evaluation, domains } = config;
+  const { projection, mixture, lowRank, pretraining, fineTuning, evaluation, domains, sampling } = config;
   const { small, large } = workshop;
   const { experts, capacity, vector } = projection;
   const tokens = (method: Method, architecture = small) =>
@@ -48,6 +48,7 @@ export function decide(
           llm: tokens("llm", large),
         },
         fineTuning: Object.fromEntries(tuning) as unknown as ReturnType<typeof fineTuningTokens>,
+        mixedSampling: sampling.mix !== "own",
         expertChoice: {
           domainTokens: Math.min(domainTokens, evaluation.tokens),
           projected: projection.choice === "loss" ? experts : 0,

@@ -36,6 +36,7 @@ const WORDING: Readonly<Record<string, (value: string) => string>> = {
   weights: (value) => `weights by ${value}`,
   smoothing: (value) => `smoothing ${value}`,
   maxRepetitions: (value) => (value === "null" ? "repetitions not limited" : `at most ${value} readings`),
+  mix: (value) => (value === "own" ? "each domain by itself" : "one pretraining for all domains"),
   clusters: (value) => `${value} clusters`,
   branch: (value) => `the first ${100 * Number(value)} % generic and shared`,
   experts: (value) => `${value} experts`,

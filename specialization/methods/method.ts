@@ -11,6 +11,7 @@ export interface Settings {
   readonly weights: ForgeConfig["sampling"]["weights"];
   readonly smoothing: ForgeConfig["sampling"]["smoothing"];
   readonly maxRepetitions: number | null;
+  readonly mix: ForgeConfig["sampling"]["mix"];
   /** Another number of clusters to resample by; by default those of the job. */
   readonly clusters?: number;
   /** Share of the generic pretraining that comes before resampling. */
@@ -69,6 +70,7 @@ export function settingsOf(
     weights: variant.weights ?? sampling.weights,
     smoothing: variant.smoothing ?? sampling.smoothing,
     maxRepetitions: variant.maxRepetitions === undefined ? sampling.maxRepetitions : variant.maxRepetitions,
+    mix: variant.mix ?? sampling.mix,
     ...(variant.clusters !== undefined && { clusters: variant.clusters }),
     ...(variant.branch !== undefined && { branch: variant.branch }),
     experts: variant.experts ?? own.experts,

@@ -1,13 +1,15 @@
 /**
  * SLM-is: the small model trained on generic text that is resampled to look like the domain set (PAPER.md §2.2): a
  * cluster by the set's histogram, then a document of it uniformly; then fine-tuned. Beyond the paper, as settings:
- * smoothing, a cap on repetitions, hashed n-grams instead of clusters (DSIR), and branching from a shared model.
+ * smoothing, a cap on repetitions, hashed n-grams instead of clusters (DSIR), branching from a shared model, and one
+ * pretraining for a mixture of domains.
  */
 
 import { Units } from "../clusters/index.js";
 import {
   clusterWeights,
   coveredCounts,
+  type DomainCounts,
   NgramCounts,
   NgramWeights,
   normalize,
@@ -17,6 +19,7 @@ import {
   smoothHistogram,
   topCluster,
 } from "../sampling/index.js";
+import type { DomainSet } from "../stages/domain-set.js";
 import { DrawnBatches } from "../training/drawn-batches.js";
 import { add, FREE, type MethodFunction, type Settings, specialised, type Target } from "./method.js";
 import { pretrainSmall } from "./slm.js";
@@ -36,8 +39,9 @@ export const slmIs: MethodFunction = async (workshop, target) => {
   const { units } = workshop;
   const { endOfText } = workshop.text.tokenizer;
   const { context } = architecture;
+  const isMixed = settings.mix !== "own";
   const resampled = await workshop.pretrain({
-    label: `slm-is-${set.domain.name}`,
+    label: isMixed ? "slm-is-mix" : `slm-is-${set.domain.name}`,
     batches: () => new DrawnBatches({ units, context, seed, endOfText, ...drawn, rows: "mixed" }),
     text: workshop.textIdentity(drawn.assignments, [...drawn.probabilities]),
     start: shared?.model,
@@ -49,7 +53,10 @@ export const slmIs: MethodFunction = async (workshop, target) => {
     start: resampled.model,
     ...{ architecture, set, seed },
   });
-  const cost = { shared: shared?.cost ?? FREE, perDomain: add(resampled.cost, tuned.cost) };
+  const before = shared?.cost ?? FREE;
+  const cost = isMixed
+    ? { shared: add(before, resampled.cost), perDomain: tuned.cost }
+    : { shared: before, perDomain: add(resampled.cost, tuned.cost) };
   return specialised(tuned, { before: resampled.model, expert: null, cost, pretraining: resampled.run });
 };
 
@@ -59,20 +66,32 @@ interface Drawn {
   readonly probabilities: Float64Array;
 }
 
-/** By the domain set's histogram over clusters, or by its most frequent cluster alone. */
+/** By the domain set's histogram over clusters, its most frequent cluster alone, or the histograms of several domains. */
 async function drawByClusters(workshop: Workshop, target: Target, length: number): Promise<Drawn> {
   const { set, settings } = target;
   const grouping = await workshop.grouping(settings.clusters);
-  const { counts } = await workshop.assign(grouping, set.train, set.domain.name);
   const { assignments, sizes } = grouping;
-  const { name } = set.domain;
+  const countsOf = async ({ train, domain: { name } }: DomainSet, share?: number) => {
+    const { counts } = await workshop.assign(grouping, train, name);
+    return { name, counts, share };
+  };
+  const own = await countsOf(set);
+  const { name, counts } = own;
   if (settings.weights === "top-cluster") {
     const { covered } = coveredCounts(counts, sizes.documents, name);
     const { cluster } = topCluster(covered);
     return { assignments, probabilities: Float64Array.from(covered, (_, c) => (c === cluster ? 1 : 0)) };
   }
   const { maxRepetitions } = settings;
-  const { probabilities } = clusterWeights([{ name, counts }], sizes, {
+  const domains: DomainCounts[] = settings.mix === "own" ? [own] : [];
+  for (const domain of settings.mix === "own" ? [] : workshop.text.domains) {
+    const { share } = workshop.job.config.domains[domain.name];
+    if (share === 0) continue;
+    const other = await workshop.domainSet(domain, set);
+    domains.push(await countsOf(other, share));
+    other.close();
+  }
+  const { probabilities } = clusterWeights(domains, sizes, {
     smoothing: smoothingRule(settings.smoothing),
     ...(maxRepetitions !== null && {
       budget: { budgetTokens: workshop.pretrainingTokens(length, workshop.small), maxRepetitions },

@@ -11,7 +11,7 @@ import type { Architecture, Projection } from "../models/architecture.js";
 import type { Teacher } from "../models/transformer.js";
 import { PlanError } from "../planner/index.js";
 import { EXCLUDED } from "../sampling/index.js";
-import type { DomainSet } from "../stages/domain-set.js";
+import { type DomainSet, drawDomainSet } from "../stages/domain-set.js";
 import { forgeArchitecture } from "../stages/forge-resolve.js";
 import {
   assignSet,
@@ -24,7 +24,7 @@ import {
 } from "../stages/grouping.js";
 import type { Job } from "../stages/job.js";
 import type { Cost } from "../stages/report-types.js";
-import type { JobText } from "../stages/text.js";
+import type { DomainText, JobText } from "../stages/text.js";
 import type { TokenShards } from "../tokenizer/index.js";
 import type { BatchSource } from "../training/batches.js";
 import { type Budget, completeConfig, type RunConfig, type RunConfigInput } from "../training/config.js";
@@ -161,6 +161,11 @@ export class Workshop {
       this.job.say(`${name}: ${strange}`);
     }
     return assigned;
+  }
+
+  /** Another domain's set, of the size and seed of one that there is. */
+  domainSet(domain: DomainText, { size, seed }: DomainSet): Promise<DomainSet> {
+    return drawDomainSet(this.job, this.text, domain, size, seed);
   }
 
   /** Cluster of every document of a set: that of its first window. */

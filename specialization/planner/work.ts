@@ -34,7 +34,7 @@ export interface MethodWork {
   readonly perDomain: readonly Work[];
 }
 
-/** Generic tokens trained on. `slm-is` trains so long for every domain, `slm-mix` all its experts together. */
+/** Generic tokens trained on. `slm-is` trains so long for every domain or mixture of domains, `slm-mix` all its experts together. */
 export type PretrainingTokens = Readonly<Record<"slm" | "slm-is" | "slm-pn" | "slm-mix" | "llm", number>>;
 
 /** Tokens of fine-tuning, for one domain. */
@@ -59,6 +59,8 @@ export interface WorkFigures {
     readonly projected: number;
     readonly mixture: number;
   };
+  /** One resampled pretraining for a mixture of the domains, which all of them share. */
+  readonly mixedSampling?: boolean;
   /** Operations to embed and cluster the generic set; absent: left out, as the paper does. */
   readonly clusteringOperations?: number;
 }
@@ -89,6 +91,7 @@ export function methodWork(figures: WorkFigures): readonly MethodWork[] {
             label: `loss of ${experts} experts on the domain set`,
           },
         ];
+  const resample = train("small", pretraining["slm-is"], "pretrain on the resampled generic set");
   return [
     { method: "slm", shared: [train("small", pretraining.slm, "pretrain")], perDomain: [tune] },
     {
@@ -98,8 +101,8 @@ export function methodWork(figures: WorkFigures): readonly MethodWork[] {
     },
     {
       method: "slm-is",
-      shared: cluster,
-      perDomain: [train("small", pretraining["slm-is"], "pretrain on the resampled generic set"), tune],
+      shared: figures.mixedSampling ? [...cluster, resample] : cluster,
+      perDomain: figures.mixedSampling ? [tune] : [resample, tune],
     },
     {
       method: "slm-pn",

@@ -58,6 +58,7 @@ const VARIANT_KEYS: Readonly<Record<Exclude<keyof Variant, "method">, readonly M
   weights: ["slm-is"],
   smoothing: ["slm-is"],
   maxRepetitions: ["slm-is"],
+  mix: ["slm-is"],
   clusters: ["slm-is"],
   branch: ["slm-is"],
   experts: ["slm-pn", "slm-mix"],
@@ -230,9 +231,27 @@ function* clusterProblems({ clusters }: ForgeConfig): Generator<ConfigProblem> {
   }
 }
 
-function* variantProblems({ compare, methods }: ForgeConfig): Generator<ConfigProblem> {
+/** A mixture is one of histograms over clusters. */
+function* mixProblems(
+  { domains }: ForgeConfig,
+  at: string,
+  { mix, weights }: Pick<ForgeConfig["sampling"], "mix" | "weights">,
+): Generator<ConfigProblem> {
+  if (mix === "own") return;
+  if (weights !== "clusters")
+    yield problem(`${at}.mix`, mix, `domains are mixed by their clusters, not by ${weights}; use own.`);
+  if (Object.values(domains).every(({ share }) => share === 0))
+    yield problem(`${at}.mix`, mix, "every domain has share 0; give one that counts a share above it.");
+}
+
+function* variantProblems(config: ForgeConfig): Generator<ConfigProblem> {
+  const { compare, methods, sampling } = config;
+  yield* mixProblems(config, "sampling", sampling);
   for (const [name, variant] of Object.entries(compare.variants)) {
     const at = `compare.variants.${name}`;
+    if (variant.mix !== undefined) {
+      yield* mixProblems(config, at, { mix: variant.mix, weights: variant.weights ?? sampling.weights });
+    }
     if ((methods as readonly string[]).includes(name)) {
       yield problem(at, name, "is the name of a method that is run as it is; give the variant another one.");
     }

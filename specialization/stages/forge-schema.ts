@@ -61,6 +61,7 @@ const domain = z
       .max(0.5)
       .default(0.2)
       .describe("Share of the domain's documents held out when validation is not given."),
+    share: z.number().min(0).default(1).describe("Weight of the domain where sampling.mix mixes them all."),
   })
   .describe("One domain.");
 
@@ -123,11 +124,18 @@ const maxRepetitions = z
   .nullable()
   .describe("Most readings of a generic document, on average over its cluster; null does not limit them.");
 
+const mix = z
+  .enum(["own", "all"])
+  .describe(
+    "What the resampled text looks like: each domain by itself (the paper), or all domains mixed by their shares, in one pretraining that they all have in common.",
+  );
+
 const sampling = z
   .strictObject({
     weights: weights.default("clusters"),
     smoothing: smoothing.default("none"),
     maxRepetitions: maxRepetitions.default(null),
+    mix: mix.default("own"),
   })
   .prefault({})
   .describe("Importance sampling.");
@@ -275,6 +283,7 @@ const variant = z
     weights: weights.optional().meta({ computedDefault: "sampling.weights" }),
     smoothing: smoothing.optional().meta({ computedDefault: "sampling.smoothing" }),
     maxRepetitions: maxRepetitions.optional().meta({ computedDefault: "sampling.maxRepetitions" }),
+    mix: mix.optional().meta({ computedDefault: "sampling.mix" }),
     clusters: wholeNumber(1, 65_536)
       .optional()
       .meta({ computedDefault: "clusters.k" })

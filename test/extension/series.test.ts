@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decimate, lowerBound, nearestIndex } from "../../extension/shared/decimate.js";
+import { Random } from "../../engine/random.js";
+import { BlockRanges, columnsOf, lowerBound, nearestIndex } from "../../extension/shared/columns.js";
 import { Slots } from "../../extension/shared/palette.js";
+import { Scale } from "../../extension/shared/scale.js";
 import { fromBase64, StepSeries, toBase64 } from "../../extension/shared/series.js";
 import { Smoother, smooth } from "../../extension/shared/smoothing.js";
 
@@ -66,36 +68,68 @@ describe("smoothing", () => {
   it("is none at 0", () => assert.deepEqual([...smooth([1, 5, 2], 0)], [1, 5, 2]));
 });
 
-describe("decimation", () => {
-  const x = Float32Array.from({ length: 100_000 }, (_, at) => at);
-  const y = x.map((at) => Math.sin(at / 50) + ((at * 7919) % 101) / 100);
+/** What a line covers of a column, from its segments one by one. */
+function coverOf(x: readonly number[], y: readonly number[], scale: Scale, left: number, right: number) {
+  const covered: number[] = [];
+  for (let at = 0; at < x.length; at++) {
+    if (!Number.isFinite(y[at])) continue;
+    const pixel = scale.toPixel(x[at]);
+    if (pixel >= left && pixel < right) covered.push(y[at]);
+    if (at + 1 === x.length || !Number.isFinite(y[at + 1])) continue;
+    const next = scale.toPixel(x[at + 1]);
+    for (const edge of [left, right])
+      if (edge >= pixel && edge <= next && next > pixel)
+        covered.push(y[at] + ((edge - pixel) / (next - pixel)) * (y[at + 1] - y[at]));
+  }
+  return { least: Math.min(...covered), greatest: Math.max(...covered), isCovered: covered.length > 0 };
+}
 
-  it("keeps every column's first, least, greatest and last", () => {
-    const column = (at: number) => at / 100;
-    const kept = decimate(x, y, 0, x.length, column);
-    assert.ok(kept.length <= 4000);
-    for (let c = 0; c < 1000; c++) {
-      const own = y.subarray(c * 100, c * 100 + 100);
-      const drawn = kept.filter((at) => Math.floor(at / 100) === c).map((at) => y[at]);
-      assert.equal(
-        Math.min(...drawn),
-        own.reduce((a, b) => Math.min(a, b)),
-      );
-      assert.equal(
-        Math.max(...drawn),
-        own.reduce((a, b) => Math.max(a, b)),
-      );
-      assert.equal(drawn[0], own[0]);
-      assert.equal(drawn.at(-1), own[99]);
+describe("columns of pixels", () => {
+  const seed = Number(process.env.SLM_SEED ?? Date.now() % 2 ** 31);
+  const random = new Random(seed);
+
+  for (const [points, density, isLog] of [
+    [2000, 1, false],
+    [40, 2, false],
+    [500, 1.5, true],
+    [3, 1, false],
+  ] as const)
+    it(`hold what every segment covers: ${points} points, density ${density}, log ${isLog} (seed ${seed})`, () => {
+      let value = 0;
+      const x = Array.from({ length: points }, () => (value += 0.1 + random.uniform() ** 4));
+      const y = x.map(() => (random.uniform() < 0.05 ? Number.NaN : random.normal()));
+      const [least, greatest] = [x[Math.floor(points / 5)] + 0.01, x[points - 1] * 0.9];
+      const scale = new Scale({ least, greatest }, 12, 112, isLog);
+      const columns = columnsOf({ x, y, ranges: new BlockRanges() }, scale, density, false);
+      assert.equal(columns.first, 12 * density);
+      assert.equal(columns.least.length, 100 * density);
+      for (let at = 0; at < columns.least.length; at++) {
+        const [left, right] = [at, at + 1].map((each) => (columns.first + each) / density);
+        const wanted = coverOf(x, y, scale, left, right);
+        assert.equal(Number.isNaN(columns.least[at]), !wanted.isCovered, `column ${at}`);
+        if (!wanted.isCovered) continue;
+        assert.ok(Math.abs(columns.least[at] - wanted.least) < 1e-6, `column ${at}`);
+        assert.ok(Math.abs(columns.greatest[at] - wanted.greatest) < 1e-6, `column ${at}`);
+      }
+    });
+
+  it("follow a series while it grows, and leave out what is not finite", () => {
+    const ranges = new BlockRanges();
+    const y: number[] = [];
+    for (let round = 0; round < 50; round++) {
+      for (let more = random.integer(40); more >= 0; more--)
+        y.push(
+          [random.normal(), Number.NaN, Number.POSITIVE_INFINITY][
+            random.uniform() < 0.9 ? 0 : 1 + random.integer(2)
+          ],
+        );
+      const from = random.integer(y.length);
+      const to = from + random.integer(y.length - from) + 1;
+      const finite = y.slice(from, to).filter(Number.isFinite);
+      ranges.find(y, from, to);
+      assert.equal(ranges.least, Math.min(...finite), `seed ${seed}`);
+      assert.equal(ranges.greatest, Math.max(...finite), `seed ${seed}`);
     }
-  });
-
-  it("keeps gaps", () => {
-    const gapped = [1, 2, Number.NaN, 4];
-    assert.deepEqual(
-      decimate([0, 1, 2, 3], gapped, 0, 4, (at) => at * 10),
-      [0, 1, 2, 3],
-    );
   });
 
   it("finds values in an ascending series", () => {

@@ -1,8 +1,8 @@
 /** Draws lines with their axes onto a surface. */
-import { type BlockExtremes, decimate, lowerBound } from "../../shared/decimate.js";
+import { type BlockRanges, type Columns, columnsOf, lowerBound } from "../../shared/columns.js";
 import { type Range, rangeOf, Scale, union } from "../../shared/scale.js";
 import type { Theme } from "../theme.js";
-import type { Surface } from "./surface.js";
+import type { Band, Surface } from "./surface.js";
 
 /** A line of a chart; x ascends, NaN in y is a gap. */
 export interface Line {
@@ -14,8 +14,9 @@ export interface Line {
   readonly y: ArrayLike<number>;
   /** Drawn faintly behind: what was smoothed. */
   readonly raw?: ArrayLike<number>;
-  readonly extremes?: BlockExtremes;
-  readonly rawExtremes?: BlockExtremes;
+  /** What finds the extremes of `y` and of `raw` quickly, kept while they only grow. */
+  readonly ranges?: BlockRanges;
+  readonly rawRanges?: BlockRanges;
   /** Marks every point: for few points. */
   readonly marked?: boolean;
 }
@@ -40,22 +41,43 @@ export interface Frame {
   readonly top: number;
   readonly right: number;
   readonly bottom: number;
+  readonly shown: readonly Shown[];
 }
 
 const MARGIN = { left: 54, right: 12, top: 8, bottom: 22 };
-/** Points beyond which a line is first thinned by blocks. */
-const MANY_POINTS = 8192;
 const RAW_OPACITY = 0.22;
 const MOST_RAW = 8;
+const MOST_MARKED = 200;
+/** Pixels of a digit of an axis label, about, and between two labels. */
+const LABEL_CHARACTER = 6;
+const LABEL_GAP = 6;
 
-/** Scales that show the lines in a view. */
-export function frameOf(lines: readonly Line[], view: View, width: number, height: number): Frame {
+/** A line as a frame shows it: all its points from `from` to `to`, or with very many what they cover of each column. */
+interface Shown {
+  readonly line: Line;
+  readonly from: number;
+  readonly to: number;
+  readonly columns?: Columns;
+}
+
+/** Scales that show the lines in a view, on a surface of so many pixels with `density` device pixels each. */
+export function frameOf(
+  lines: readonly Line[],
+  view: View,
+  width: number,
+  height: number,
+  density = 1,
+): Frame {
   const [left, top] = [MARGIN.left, MARGIN.top];
   const [right, bottom] = [width - MARGIN.right, height - MARGIN.bottom];
-  const x = view.x ?? extentX(lines, view.logX);
-  const xScale = new Scale(x, left, right, view.logX);
-  const y = view.y ?? extentY(lines, xScale.range, view.logY);
-  return { x: xScale, y: new Scale(y, bottom, top, view.logY), left, top, right, bottom };
+  const x = new Scale(view.x ?? extentX(lines, view.logX), left, right, view.logX);
+  const shown = lines.map((line): Shown => {
+    const [from, to] = within(line.x, x.range);
+    const isDense = to - from > (right - left) / 2;
+    return { line, from, to, columns: isDense ? columnsOf(line, x, density, view.logY) : undefined };
+  });
+  const y = new Scale(view.y ?? extentY(shown, view.logY), bottom, top, view.logY);
+  return { x, y, left, top, right, bottom, shown };
 }
 
 function extentX(lines: readonly Line[], isLog: boolean): Range {
@@ -68,33 +90,18 @@ function extentX(lines: readonly Line[], isLog: boolean): Range {
   return range ?? { least: isLog ? 1 : 0, greatest: 1 };
 }
 
-function extentY(lines: readonly Line[], x: Range, isLog: boolean): Range {
+function extentY(shown: readonly Shown[], isLog: boolean): Range {
   let range: Range | undefined;
-  for (const line of lines) {
-    const [from, to] = within(line.x, x);
-    range = union(range, extremesOf(line.y, from, to, isLog, line.extremes));
+  for (const { line, from, to, columns } of shown) {
+    const ends = columns ? [columns.least, columns.greatest] : [Array.prototype.slice.call(line.y, from, to)];
+    for (const values of ends)
+      range = union(range, rangeOf(isLog ? (values as number[]).filter((value) => value > 0) : values));
   }
   if (range === undefined) return { least: isLog ? 0.1 : 0, greatest: 1 };
   const { least, greatest } = range;
   if (isLog) return { least: least / 1.05, greatest: greatest * 1.05 };
   const room = (greatest - least || Math.abs(least) || 1) * 0.06;
   return { least: least - (least >= 0 && least - room < 0 ? least : room), greatest: greatest + room };
-}
-
-function extremesOf(
-  y: ArrayLike<number>,
-  from: number,
-  to: number,
-  isLog: boolean,
-  extremes: BlockExtremes | undefined,
-): Range | undefined {
-  const few = extremes?.candidates(y, from, to, MANY_POINTS);
-  const values = few ? few.map((at) => y[at]) : y;
-  const [start, end] = few ? [0, values.length] : [from, to];
-  if (!isLog) return rangeOf(values, start, end);
-  const positive: number[] = [];
-  for (let at = start; at < end; at++) if (values[at] > 0) positive.push(values[at]);
-  return rangeOf(positive);
 }
 
 /** Indices of the points in a range, with one more on either side so that lines lead out of the picture. */
@@ -105,26 +112,46 @@ function within(x: ArrayLike<number>, { least, greatest }: Range): [number, numb
 }
 
 /** Draws everything but what follows the pointer. */
-export function drawChart(
-  surface: Surface,
-  lines: readonly Line[],
-  frame: Frame,
-  theme: Theme,
-  format: AxisFormat,
-): void {
+export function drawChart(surface: Surface, frame: Frame, theme: Theme, format: AxisFormat): void {
+  const { shown, left, right, top, bottom, x, y } = frame;
   drawAxes(surface, frame, theme, format);
-  surface.clip(frame.left, frame.top - 2, frame.right - frame.left, frame.bottom - frame.top + 4);
-  for (const { x, raw, color, rawExtremes } of lines) {
+  surface.clip(left, top - 2, right - left, bottom - top + 4);
+  for (const { line, from, to, columns } of shown) {
     /* behind many lines the unsmoothed ones are a grey cloud that hides them */
-    if (raw && lines.length <= MOST_RAW)
-      surface.line(pathOf(x, raw, frame, rawExtremes), { color, width: 1, opacity: RAW_OPACITY });
+    if (line.raw === undefined || shown.length > MOST_RAW) continue;
+    const stroke = { color: line.color, width: 1, opacity: RAW_OPACITY };
+    const series = { x: line.x, y: line.raw, ranges: line.rawRanges };
+    if (columns) surface.band(bandOf(columnsOf(series, x, columns.density, y.isLog), y), stroke);
+    else surface.line(pathOf(line.x, line.raw, from, to, frame), stroke);
   }
-  for (const { x, y, color, dash, extremes, marked } of lines) {
-    const points = pathOf(x, y, frame, extremes);
-    surface.line(points, { color, width: theme.isHighContrast ? 2.5 : 1.75, dash });
-    if (marked && points.length < 400) drawMarks(surface, points, color);
+  for (const { line, from, to, columns } of shown) {
+    const { color, dash, marked } = line;
+    const stroke = { color, width: theme.isHighContrast ? 2.5 : 1.75, dash };
+    if (columns) surface.band(bandOf(columns, y), stroke);
+    else {
+      const points = pathOf(line.x, line.y, from, to, frame);
+      surface.line(points, stroke);
+      if (marked && to - from < MOST_MARKED) drawMarks(surface, points, color);
+    }
   }
   surface.unclip();
+}
+
+function bandOf({ first, density, least, greatest }: Columns, y: Scale): Band {
+  const toPixel = (value: number) => y.toPixel(value);
+  return { first, density, tops: greatest.map(toPixel), bottoms: least.map(toPixel) };
+}
+
+function pathOf(
+  x: ArrayLike<number>,
+  y: ArrayLike<number>,
+  from: number,
+  to: number,
+  frame: Frame,
+): number[] {
+  const points: number[] = [];
+  for (let at = from; at < to; at++) points.push(frame.x.toPixel(x[at]), frame.y.toPixel(y[at]));
+  return points;
 }
 
 function drawMarks(surface: Surface, points: readonly number[], color: string): void {
@@ -132,28 +159,6 @@ function drawMarks(surface: Surface, points: readonly number[], color: string): 
     const [x, y] = [points[at], points[at + 1]];
     if (!Number.isNaN(y)) surface.fill(x - 2.5, y - 2.5, 5, 5, color);
   }
-}
-
-/** Pixels of a line's points, thinned to what can be told apart. */
-export function pathOf(
-  x: ArrayLike<number>,
-  y: ArrayLike<number>,
-  frame: Frame,
-  extremes?: BlockExtremes,
-): number[] {
-  const [from, to] = within(x, frame.x.range);
-  const candidates = extremes?.candidates(y, from, to, MANY_POINTS);
-  const column = (value: number) => frame.x.toPixel(value);
-  const points: number[] = [];
-  const push = (at: number) => points.push(frame.x.toPixel(x[at]), frame.y.toPixel(y[at]));
-  if (candidates === undefined) {
-    for (const at of decimate(x, y, from, to, column)) push(at);
-    return points;
-  }
-  const fewX = Float64Array.from(candidates, (at) => x[at]);
-  const fewY = Float64Array.from(candidates, (at) => y[at]);
-  for (const at of decimate(fewX, fewY, 0, fewX.length, column)) push(candidates[at]);
-  return points;
 }
 
 function drawAxes(surface: Surface, frame: Frame, theme: Theme, format: AxisFormat): void {
@@ -166,15 +171,19 @@ function drawAxes(surface: Surface, frame: Frame, theme: Theme, format: AxisForm
     surface.text(format.y(tick), left - 7, at, { ...text, align: "end" });
   }
   const ticks = x.ticks(Math.max(2, (right - left) / 90));
+  let free = Number.NEGATIVE_INFINITY;
   for (const tick of ticks) {
     const at = Math.round(x.toPixel(tick)) + 0.5;
     if (at < left - 1 || at > right + 1) continue;
     surface.line([at, bottom, at, bottom + 4], { color: theme.muted, width: 1 });
+    const label = format.x(tick);
+    const wide = label.length * LABEL_CHARACTER;
     const align = at > right - 24 ? "end" : "middle";
-    surface.text(format.x(tick), align === "end" ? Math.min(at + 8, right + 8) : at, bottom + 13, {
-      ...text,
-      align,
-    });
+    const end = align === "end" ? Math.min(at + 8, right + 8) : at + wide / 2;
+    /* round values of a logarithmic axis lie close together at its far end */
+    if (end - wide < free) continue;
+    free = end + LABEL_GAP;
+    surface.text(label, align === "end" ? end : at, bottom + 13, { ...text, align });
   }
   surface.line([left, bottom + 0.5, right, bottom + 0.5], { color: theme.muted, width: 1 });
 }

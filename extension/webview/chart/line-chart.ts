@@ -3,7 +3,7 @@
  * the pointer is told for all lines. The picture and what follows the pointer are two canvases, so that moving the
  * pointer draws no line again.
  */
-import { nearestIndex } from "../../shared/decimate.js";
+import { nearestIndex } from "../../shared/columns.js";
 import type { Range } from "../../shared/scale.js";
 import { element, everyFrame } from "../elements.js";
 import { theme } from "../theme.js";
@@ -78,13 +78,7 @@ export class LineChart {
     const surface = new SvgSurface(width, height + 30 + this.#lines.length * (ROW_HEIGHT + 4));
     surface.fill(0, 0, surface.width, surface.height, colors.background);
     const lines = this.options.lines();
-    drawChart(
-      surface,
-      lines,
-      frameOf(lines, this.options.view(), width, height),
-      colors,
-      this.options.format,
-    );
+    drawChart(surface, frameOf(lines, this.options.view(), width, height), colors, this.options.format);
     const text = { color: colors.foreground, size: 12, font: colors.font };
     surface.text(this.options.title, 54, height + 10, { ...text, bold: true });
     for (const [at, { label, color, dash }] of lines.entries()) {
@@ -107,10 +101,11 @@ export class LineChart {
     if (this.#isStale) return;
     const { width, height } = this.#size();
     this.#lines = this.options.lines();
-    this.#frame = frameOf(this.#lines, this.options.view(), width, height);
+    const density = devicePixelRatio || 1;
+    this.#frame = frameOf(this.#lines, this.options.view(), width, height, density);
     this.#empty.hidden = this.#lines.some(({ x }) => x.length > 0);
     const context = prepare(this.#picture, width, height);
-    drawChart(new CanvasSurface(context), this.#lines, this.#frame, theme(), this.options.format);
+    drawChart(new CanvasSurface(context, density), this.#frame, theme(), this.options.format);
     this.#overlay.setAttribute("aria-label", this.#summary());
     this.#drawOverlay();
   }
@@ -132,7 +127,7 @@ export class LineChart {
     this.#tooltip.hidden = true;
     if (frame === undefined) return;
     const { foreground, accent } = theme();
-    const surface = new CanvasSurface(context);
+    const surface = new CanvasSurface(context, devicePixelRatio || 1);
     if (this.#drag && !this.#drag.isPan && this.#pointer) {
       const { fromX, fromY } = this.#drag;
       const isFlat = Math.abs(this.#pointer.y - fromY) < FLAT_DRAG;

@@ -1,10 +1,20 @@
 /** What a chart draws on: a canvas on screen, or SVG text for export; the same strokes give both. */
+import { BarLayer } from "./bar-layer.js";
 
 export interface Stroke {
   readonly color: string;
   readonly width: number;
   readonly dash?: readonly number[];
   readonly opacity?: number;
+}
+
+/** What a line covers of every column of device pixels, in pixels from the top; NaN where it does not pass. */
+export interface Band {
+  /** Column `i` reaches from pixel `(first + i) / density` to `(first + i + 1) / density`. */
+  readonly first: number;
+  readonly density: number;
+  readonly tops: Float64Array;
+  readonly bottoms: Float64Array;
 }
 
 export interface TextStyle {
@@ -19,6 +29,8 @@ export interface Surface {
   fill(x: number, y: number, width: number, height: number, color: string): void;
   /** Points x, y, x, y …; NaN breaks the line. */
   line(points: readonly number[], stroke: Stroke): void;
+  /** A line with very many points. */
+  band(band: Band, stroke: Stroke): void;
   text(text: string, x: number, y: number, style: TextStyle): void;
   /** Draws only within a rectangle until `unclip`. */
   clip(x: number, y: number, width: number, height: number): void;
@@ -26,45 +38,36 @@ export interface Surface {
 }
 
 export class CanvasSurface implements Surface {
-  constructor(private readonly context: CanvasRenderingContext2D) {}
+  #bars: BarLayer | undefined;
+  #clip = { x: 0, y: 0, width: 0, height: 0 };
+
+  /** @param density device pixels to a pixel of the context */
+  constructor(
+    private readonly context: CanvasRenderingContext2D,
+    readonly _density: number,
+  ) {}
 
   fill(x: number, y: number, width: number, height: number, color: string): void {
     this.context.fillStyle = color;
     this.context.fillRect(x, y, width, height);
   }
 
-  line(points: readonly number[], stroke: Stroke): void {
-    if (points.length > DENSE_POINTS * 2) this.#bars(points, stroke);
-    else this.#path(points, stroke);
-  }
-
-  /**
-   * A line of several points to every column of pixels, as one bar a column: without a graphics card a stroke of so
-   * many corners takes a hundred times as long, and looks the same.
-   */
-  #bars(points: readonly number[], { color, width, dash = [], opacity = 1 }: Stroke): void {
-    const { context } = this;
+  band({ first, density, tops, bottoms }: Band, { color, width, dash = [], opacity = 1 }: Stroke): void {
+    const { x, y, width: wide, height } = this.#clip;
+    this.#bars ??= new BarLayer(x * density, y * density, wide * density, height * density);
     const period = dash.reduce((sum, length) => sum + length, 0);
-    context.globalAlpha = opacity;
-    context.fillStyle = color;
-    let last = Number.NaN;
-    for (let at = 0; at < points.length; ) {
-      const column = Math.floor(points[at]);
-      let [low, high] = [last, last];
-      for (; at < points.length && Math.floor(points[at]) === column; at += 2) {
-        last = points[at + 1];
-        if (Number.isNaN(last)) continue;
-        if (!(low <= last)) low = last;
-        if (!(high >= last)) high = last;
-      }
-      if (Number.isNaN(low) || (period > 0 && !isInDash(column % period, dash))) continue;
-      context.fillRect(column, low - width / 2, 1, high - low + width);
+    const ink = this.#bars.ink(color, opacity);
+    for (let at = 0; at < tops.length; at++) {
+      if (Number.isNaN(tops[at])) continue;
+      if (period > 0 && !isInDash(((first + at) / density) % period, dash)) continue;
+      const [top, bottom] = [tops[at] - width / 2, bottoms[at] + width / 2];
+      this.#bars.draw(ink, first + at, top * density, bottom * density);
     }
-    context.globalAlpha = 1;
   }
 
-  #path(points: readonly number[], { color, width, dash = [], opacity = 1 }: Stroke): void {
+  line(points: readonly number[], { color, width, dash = [], opacity = 1 }: Stroke): void {
     const { context } = this;
+    this.#putBars();
     context.globalAlpha = opacity;
     context.strokeStyle = color;
     context.lineWidth = width;
@@ -100,15 +103,19 @@ export class CanvasSurface implements Surface {
     this.context.beginPath();
     this.context.rect(x, y, width, height);
     this.context.clip();
+    this.#clip = { x, y, width, height };
   }
 
   unclip(): void {
+    this.#putBars();
     this.context.restore();
   }
-}
 
-/** More points than this on one picture are several to a column of pixels. */
-const DENSE_POINTS = 700;
+  #putBars(): void {
+    this.#bars?.drawOnto(this.context);
+    this.#bars = undefined;
+  }
+}
 
 /** Whether a place in a pattern of dashes and gaps lies on a dash. */
 function isInDash(place: number, dash: readonly number[]): boolean {
@@ -131,6 +138,17 @@ export class SvgSurface implements Surface {
 
   fill(x: number, y: number, width: number, height: number, color: string): void {
     this.#parts.push(`<rect ${attributes({ x, y, width, height, fill: color })}/>`);
+  }
+
+  band({ first, density, tops, bottoms }: Band, stroke: Stroke): void {
+    const points: number[] = [];
+    for (let at = 0; at < tops.length; at++) {
+      const x = (first + at + 0.5) / density;
+      /* down one column and up the next, so that the line does not cross each column twice */
+      const ends = at % 2 === 0 ? [tops[at], bottoms[at]] : [bottoms[at], tops[at]];
+      points.push(x, ends[0], x, ends[1]);
+    }
+    this.line(points, stroke);
   }
 
   line(points: readonly number[], { color, width, dash = [], opacity = 1 }: Stroke): void {

@@ -1,5 +1,5 @@
 /** The page's copy of what runs measured, with what is derived from it, kept while the series only grows. */
-import { BlockExtremes, nearestIndex } from "../../shared/decimate.js";
+import { BlockRanges, nearestIndex } from "../../shared/columns.js";
 import type { ToPage } from "../../shared/protocol.js";
 import type { EvaluationPoint, RunEvent } from "../../shared/runs.js";
 import { type ColumnName, StepSeries } from "../../shared/series.js";
@@ -12,8 +12,8 @@ export type SetMeasure = "loss" | "perplexity" | "bitsPerByte";
 interface Derived {
   readonly factor: number;
   readonly smoother: Smoother;
-  readonly extremes: BlockExtremes;
-  readonly rawExtremes: BlockExtremes;
+  readonly ranges: BlockRanges;
+  readonly rawRanges: BlockRanges;
 }
 
 export class RunNumbers {
@@ -40,18 +40,18 @@ export class RunNumbers {
     return true;
   }
 
-  /** A column smoothed by a factor, with the column itself, and indices for drawing both. */
+  /** A column smoothed by a factor, with the column itself, and what finds their extremes. */
   smoothed(column: ColumnName, factor: number) {
     let derived = this.#derived.get(column);
     if (derived?.factor !== factor) {
-      const rawExtremes = derived?.rawExtremes ?? new BlockExtremes();
-      derived = { factor, smoother: new Smoother(factor), extremes: new BlockExtremes(), rawExtremes };
+      const rawRanges = derived?.rawRanges ?? new BlockRanges();
+      derived = { factor, smoother: new Smoother(factor), ranges: new BlockRanges(), rawRanges };
       this.#derived.set(column, derived);
     }
     const raw = this.series.column(column);
-    const { extremes, rawExtremes } = derived;
-    if (factor === 0) return { y: raw, raw: undefined, extremes: rawExtremes, rawExtremes };
-    return { y: derived.smoother.extend(raw), raw, extremes, rawExtremes };
+    const { ranges, rawRanges } = derived;
+    if (factor === 0) return { y: raw, raw: undefined, ranges: rawRanges, rawRanges };
+    return { y: derived.smoother.extend(raw), raw, ranges, rawRanges };
   }
 
   /** Measurements of a validation set, over a column of the steps at which they were made. */

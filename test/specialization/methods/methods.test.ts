@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import {
   JobStopped,
   METHOD_FUNCTIONS,
+  type Model,
   type Specialised,
   settingsOf,
   Workshop,
@@ -132,6 +133,7 @@ describe("a variant", () => {
     ["hashed n-grams", "slm-is", { weights: "ngrams", smoothing: 0.1 }],
     ["other clusters", "slm-is", { clusters: 3 }],
     ["branching", "slm-is", { branch: 0.5 }],
+    ["all domains mixed", "slm-is", { mix: "all" }],
     ["the most frequent expert", "slm-pn", { choice: "frequency" }],
     ["the soft expert", "slm-pn", { choice: "soft" }],
     ["the fitted expert", "slm-pn", { choice: "fitted" }],
@@ -148,6 +150,23 @@ describe("a variant", () => {
       identities.add(identity);
     });
   }
+
+  test("that mixes domains pays for their pretraining once, and keeps to their shares", async () => {
+    const variant: Variant = { mix: "all" };
+    const { made } = await run("all", "slm-is", { variant });
+    const own = (await run("all", "slm-is")).made;
+    assert.notDeepEqual(made.before?.identity, own.before?.identity);
+    assert.equal(made.cost.shared.flops, own.cost.perDomain.flops - made.cost.perDomain.flops);
+    const { law, sport } = tinyJob().domains;
+    const alone = { domains: { law, sport: { ...sport, share: 0 } } };
+    const one = await run("shares", "slm-is", { variant, more: alone });
+    /* the end of a run's name stands for all that decides its weights */
+    const decided = (model: Model | null) => String(model?.identity).match(/-([0-9a-f]{10})\b/)?.[1];
+    assert.ok(decided(own.before));
+    assert.equal(decided(one.made.before), decided(own.before), "law alone is what law has by itself");
+    const other = await run("all", "slm-is", { variant, domain: "sport" });
+    assert.deepEqual(other.made.before?.identity, made.before?.identity);
+  });
 
   test("that branches pays for what is shared, and for the rest only by domain", async () => {
     const whole = (await run("all", "slm-is")).made.cost;

@@ -143,6 +143,14 @@ clusters: { k: 8, exclude: [8] }
         { compare: { variants: { v: { method: "slm-mix", choice: "soft" } } } },
         /^compare\.variants\.v\.choice: the experts of slm-mix cannot be mixed/,
       ],
+      [
+        { sampling: { mix: "all" }, domains: { law: { train: "law.jsonl", share: 0 } } },
+        /^sampling\.mix: every domain has share 0/,
+      ],
+      [
+        { sampling: { weights: "ngrams" }, compare: { variants: { v: { method: "slm-is", mix: "all" } } } },
+        /^compare\.variants\.v\.mix: domains are mixed by their clusters, not by ngrams/,
+      ],
     ];
     for (const [more, expected] of cases) {
       const problems = problemsOf(more);
