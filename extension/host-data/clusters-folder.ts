@@ -74,9 +74,9 @@ function domainsOf(folder: string, clusters: number, reports: readonly JobReport
       /* the largest set says most about the domain */
       const largest = [...histograms].sort((a, b) => b.tokens - a.tokens)[0];
       if (largest === undefined || largest.histogram.length !== clusters) return [];
-      const { histogram, tokens, divergence, effectiveClusters, trust } = largest;
+      const { histogram, tokens, effectiveClusters, trust } = largest;
       const title = own.length === 1 ? name : `${report.name}: ${name}`;
-      return [{ name: title, histogram, tokens, divergence, effectiveClusters, trust }];
+      return [{ name: title, histogram, tokens, effectiveClusters, trust }];
     }),
   );
 }

@@ -57,7 +57,6 @@ export interface DomainView {
   readonly name: string;
   readonly histogram: readonly number[];
   readonly tokens: number;
-  readonly divergence: number;
   readonly effectiveClusters: number;
   readonly trust: string;
 }

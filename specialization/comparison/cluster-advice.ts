@@ -24,7 +24,14 @@ export async function adviseClusters(workshop: Workshop): Promise<readonly Domai
     const grouping = k === own.clusters.count ? own : await workshop.grouping(k);
     clusterings.push(await figuresOf(workshop, grouping, text.domains));
   }
-  return reportDomains(clusterings, diagnosisOptions(workshop, job.config.seed));
+  const reports = reportDomains(clusterings, diagnosisOptions(workshop, job.config.seed));
+  for (const { name } of text.domains) {
+    if (reports.some((report) => report.name === name)) continue;
+    job.say(
+      `${name}: none of its clusters holds generic text that may be trained on; resampling cannot reach it`,
+    );
+  }
+  return reports;
 }
 
 async function figuresOf(

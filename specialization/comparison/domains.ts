@@ -3,16 +3,20 @@ import { basename } from "node:path";
 import { smoothingRule, type Workshop } from "../methods/index.js";
 import { type DomainFinding, PlanError } from "../planner/index.js";
 import {
+  coveredCounts,
   type DiagnosisOptions,
   diagnoseDomain,
   effectiveClusters,
   entropy,
+  isCovered,
   normalize,
+  topCluster,
 } from "../sampling/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
 import type { Grouping } from "../stages/grouping.js";
 import type { DomainHistogram, DomainSummary, GenericSummary } from "../stages/report-types.js";
 import type { TokenShards } from "../tokenizer/index.js";
+import { entriesOf } from "./entries.js";
 
 export function genericSummary(workshop: Workshop, { sizes, clusters }: Grouping): GenericSummary {
   const { train } = workshop.text.generic;
@@ -56,7 +60,7 @@ export function findingOf(
     name,
     effectiveClusters: first.effectiveClusters,
     genericEffectiveClusters: generic.effectiveClusters,
-    expectedError: first.expectedError,
+    expectedError: first.expectedError ?? 1,
     ...(first.repetitions && { meanRepetitions: first.repetitions.mean }),
   };
 }
@@ -69,14 +73,23 @@ export function clustersPath({ folder }: Grouping): string {
 async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSet): Promise<DomainHistogram> {
   const { name } = set.domain;
   const { counts, assignments } = await workshop.assign(grouping, set.train, name);
-  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, diagnosisOptions(workshop, set.seed));
-  const { repetitions } = diagnosis;
-  return {
+  const extents = {
     ...{ size: set.size, seed: set.seed },
     documents: set.train.documentCount,
     tokens: set.train.tokenCount,
     units: assignments.length,
-    histogram: [...normalize(counts, `histogram of ${name}`)],
+  };
+  const histogram = normalize(counts, `histogram of ${name}`);
+  if (!isCovered(counts, grouping.sizes.documents)) {
+    /* what resamples by clusters cannot do without, and says so before anything is trained */
+    if (drawsByClusters(workshop)) coveredCounts(counts, grouping.sizes.documents, name);
+    return { ...extents, ...uncovered(histogram, name) };
+  }
+  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, diagnosisOptions(workshop, set.seed));
+  const { repetitions } = diagnosis;
+  return {
+    ...extents,
+    histogram: [...histogram],
     entropy: diagnosis.entropy,
     effectiveClusters: diagnosis.effectiveClusters,
     topCluster: diagnosis.top.cluster,
@@ -87,6 +100,30 @@ async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSe
     trust: diagnosis.trust.text,
     repetitions: repetitions ? { mean: repetitions.chosen.mean, max: repetitions.chosen.max } : null,
   };
+}
+
+/** Of a domain whose clusters hold no generic text that may be trained on, there is little to say. */
+function uncovered(histogram: Float64Array, name: string) {
+  const top = topCluster(histogram);
+  return {
+    histogram: [...histogram],
+    entropy: entropy(histogram),
+    effectiveClusters: effectiveClusters(histogram),
+    topCluster: top.cluster,
+    topShare: top.share,
+    divergence: null,
+    uncovered: 1,
+    expectedError: null,
+    trust: `None of the clusters of ${name} holds generic text that may be trained on: resampling cannot reach it.`,
+    repetitions: null,
+  };
+}
+
+/** Whether anything is drawn by the clusters of a domain's set. */
+function drawsByClusters(workshop: Workshop): boolean {
+  return entriesOf(workshop).some(
+    ({ method, settings }) => method === "slm-is" && settings.weights !== "ngrams",
+  );
 }
 
 /** How the job resamples, to examine a domain by. */

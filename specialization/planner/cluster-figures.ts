@@ -10,6 +10,7 @@ import {
   type DiagnosisOptions,
   type DomainDiagnosis,
   diagnoseDomain,
+  isCovered,
   recommendClusterCount,
 } from "../sampling/index.js";
 import { PlanError } from "./errors.js";
@@ -94,21 +95,25 @@ export interface DomainReport {
   readonly advice: ClusterCountAdvice;
 }
 
-/** Examines every domain of the files, which describe the same domains over different clusterings. */
+/**
+ * Examines every domain of the files, which describe the same domains over different clusterings. Clusterings where no
+ * cluster of a domain holds generic documents are left out, and so is a domain for which that leaves none.
+ */
 export function reportDomains(
   clusterings: readonly ClusterFigures[],
   options: DiagnosisOptions,
 ): readonly DomainReport[] {
   const sorted = [...clusterings].sort((a, b) => a.generic.documents.length - b.generic.documents.length);
-  return sorted[0].domains.map(({ name }) => {
-    const views = sorted.map(({ generic, domains }) => {
+  return sorted[0].domains.flatMap(({ name }) => {
+    const views = sorted.flatMap(({ generic, domains }) => {
       const found = domains.find((d) => d.name === name);
-      if (found) return { generic, domain: found };
+      if (found) return isCovered(found.counts, generic.documents) ? [{ generic, domain: found }] : [];
       throw new PlanError(
         `the clustering with k = ${generic.documents.length} lacks the domain "${name}"`,
         "Give files that describe the same domains",
       );
     });
+    if (views.length === 0) return [];
     const advice = recommendClusterCount(
       views.map((view) => ({ generic: view.generic.documents, ...windowsOf(view.domain) })),
     );

@@ -6,7 +6,7 @@
  * Beyond the paper, as options: smoothing towards the generic histogram, a repetition cap, mixtures of domains.
  */
 import { SamplingError } from "./errors.js";
-import { type ClusterVector, normalize, totalOf } from "./histogram-statistics.js";
+import { type ClusterVector, normalize } from "./histogram-statistics.js";
 import { allocateDraws, type ClusterSizes, type DrawBudget } from "./repetition-cap.js";
 import { type SmoothingRule, smoothHistogram } from "./smoothing.js";
 
@@ -81,6 +81,11 @@ export function clusterWeights(
   };
 }
 
+/** Whether any of the domain's documents lies in a cluster that has generic documents. */
+export function isCovered(counts: ClusterVector, generic: ClusterVector): boolean {
+  return Array.prototype.some.call(counts, (count: number, c) => count > 0 && generic[c] > 0);
+}
+
 /** The counts without clusters that the generic set lacks, and the share left out. */
 export function coveredCounts(
   counts: ClusterVector,
@@ -95,7 +100,7 @@ export function coveredCounts(
   }
   const all = normalize(counts, `histogram of ${name}`);
   const covered = Float64Array.from(counts, (count, c) => (generic[c] > 0 ? count : 0));
-  if (totalOf(covered) === 0) {
+  if (!isCovered(counts, generic)) {
     throw new SamplingError(
       `every document of ${name} lies in a cluster without generic documents`,
       "Use fewer clusters or a generic set that resembles the domain; resampling cannot reach this domain. Generic " +

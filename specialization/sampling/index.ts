@@ -44,6 +44,7 @@ export {
   coveredCounts,
   type DomainCounts,
   type DomainTarget,
+  isCovered,
   type WeightOptions,
 } from "./importance-weights.js";
 export { type DomainLeakage, type Leakage, type LeakageOptions, measureLeakage } from "./leakage.js";

@@ -108,12 +108,12 @@ export interface DomainHistogram {
   readonly effectiveClusters: number;
   readonly topCluster: number;
   readonly topShare: number;
-  /** KL(domain ‖ generic), nats. */
-  readonly divergence: number;
+  /** KL(domain ‖ generic), nats; null where nothing of the domain lies among generic text. */
+  readonly divergence: number | null;
   /** Share of the domain in clusters without generic text. */
   readonly uncovered: number;
-  /** Expected total variation from the true histogram, and that in a sentence. */
-  readonly expectedError: number;
+  /** Expected total variation from the true histogram, null as above, and that in a sentence. */
+  readonly expectedError: number | null;
   readonly trust: string;
   /** Readings of a generic document when resampled as configured for slm-is; null where nothing is resampled. */
   readonly repetitions: { readonly mean: number; readonly max: number } | null;

@@ -51,9 +51,10 @@ function figuresOf({ train, test, leaked }: DomainSummary, own: DomainHistogram)
     ],
     ["As varied as so many equal clusters", own.effectiveClusters.toFixed(1)],
     ["Largest share", `${percent(own.topShare)} in cluster ${own.topCluster}`],
-    ["Divergence from the generic text", `${own.divergence.toFixed(2)} nats`],
-    ["Expected error of the histogram", percent(own.expectedError)],
   ];
+  if (own.divergence !== null)
+    rows.push(["Divergence from the generic text", `${own.divergence.toFixed(2)} nats`]);
+  if (own.expectedError !== null) rows.push(["Expected error of the histogram", percent(own.expectedError)]);
   if (own.uncovered > 0) rows.push(["Without generic text", percent(own.uncovered)]);
   if (own.repetitions) {
     const { mean, max } = own.repetitions;

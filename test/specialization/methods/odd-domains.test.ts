@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { Random } from "../../../engine/index.js";
+import { compareMethods, previewJob } from "../../../specialization/comparison/comparison.js";
 import { METHOD_FUNCTIONS, settingsOf, Workshop } from "../../../specialization/methods/index.js";
 import type { Method } from "../../../specialization/planner/index.js";
 import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
@@ -142,6 +143,36 @@ describe("clusters without a document to train on", () => {
     const kept = { ...more, corpus: { ...more.corpus, excludeLeaked: false } };
     const { loss } = await run("contained", "slm-is", { more: kept });
     assert.ok(Number.isFinite(loss));
+  });
+
+  test("do not stop a comparison of methods that need none, and stop another before it trains", async () => {
+    const machine = {
+      adapter: "any",
+      kind: "software",
+      driver: "any",
+      precision: "f32",
+      host: "any",
+    } as const;
+    const options = { command: "test", machine, saveModels: false };
+    let steps = 0;
+    const onStep = () => {
+      steps++;
+    };
+    const jobOf = (methods: Method[]) =>
+      setting.job(`compared-${methods.join("-")}`, tinyJob({ ...more, methods }), { onStep });
+    const { domains, results } = await compareMethods(jobOf(["slm-nopt", "slm"]), options);
+    assert.equal(domains[0].histograms[0].uncovered, 1);
+    assert.match(domains[0].histograms[0].trust, /resampling cannot reach it/);
+    assert.ok(results.length === 2 && results.every(({ perplexity }) => perplexity.after > 1));
+    assert.ok(steps > 0);
+    steps = 0;
+    await assert.rejects(compareMethods(jobOf(["slm", "slm-is"]), options), /every document of law lies in/);
+    assert.equal(steps, 0);
+    const { diagnostics } = await previewJob(jobOf(["slm"]), options);
+    assert.deepEqual(
+      diagnostics.filter(({ diagnosis }) => diagnosis.uncovered === 1),
+      [],
+    );
   });
 });
 
