@@ -1,6 +1,6 @@
 /** Writing a configuration by hand and in the form, and a kernel with an error, as somebody at the editor does it. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 import axe from "axe-core";
 import type { Frame } from "playwright-core";
@@ -19,6 +19,19 @@ methods: [slm] # the plainest one
 pretraining:
   bacth: 2
   budget: { steps: 4 }
+`;
+
+const WHOLE_JOB = `name: whole
+corpus: { train: corpus.jsonl }
+domains:
+  news: { train: news.jsonl }
+tokenizer: { vocabulary: 400 }
+model: { context: 32, layers: 1, width: 32, heads: 2, hidden: 64 }
+embeddings: { dimensions: 8, window: 128 }
+clusters: { k: 4 }
+methods: [slm-nopt, slm-is]
+pretraining: { batch: 2, budget: { steps: 6 } }
+fineTuning: { steps: 4, every: 2 }
 `;
 
 const workspace = new Workspace();
@@ -175,7 +188,22 @@ test("a dry run is started above the file and shown beside it", async () => {
   await openFile("forge.yaml");
   await lens("Dry run").click();
   await editor.page.locator('.tab[data-resource-name^="Dry run of forge.yaml"]').waitFor();
-  await editor.page.locator(".editor-instance .view-line", { hasText: "methods:" }).last().waitFor();
+  await editor.page
+    .locator(".editor-instance .view-line", { hasText: "Cost of each method" })
+    .last()
+    .waitFor();
+});
+
+test("a whole job goes from the file to its models and its report, and says once that it is done", async () => {
+  writeFileSync(workspace.path("whole.forge.yaml"), WHOLE_JOB);
+  await openFile("whole.forge.yaml");
+  await lens("Run").click();
+  await editor.toast("whole is done: 2 results").getByRole("button", { name: "Compare" }).click();
+  const page = await editor.webview(".page-comparison tbody th");
+  await page.getByRole("rowheader", { name: "slm-is" }).first().waitFor();
+  const { results } = JSON.parse(readFileSync(workspace.path("whole", "report.json"), "utf8"));
+  assert.equal(results.length, 2);
+  assert.ok(existsSync(workspace.path("whole", "models", "slm-is-news", "model.safetensors")));
 });
 
 test("an error in somebody's own WGSL is marked, and the check says what is wrong", async () => {

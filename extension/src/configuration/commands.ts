@@ -48,13 +48,7 @@ export function registerRunCommands(
       ),
     ),
     command("slmForge.dryRun", (target) =>
-      show(
-        target,
-        "Dry run",
-        target.kind === "forge"
-          ? ["config", "check", target.uri.fsPath, "--inputs"]
-          : ["train", target.uri.fsPath, "--dry-run"],
-      ),
+      show(target, "Dry run", [target.kind === "forge" ? "run" : "train", target.uri.fsPath, "--dry-run"]),
     ),
   );
 }

@@ -18,7 +18,7 @@ export function registerLenses(): vscode.Disposable {
         lens(
           "$(checklist) Dry run",
           "slmForge.dryRun",
-          "Look at every file and size it needs, and train nothing",
+          "Read the text, time a few steps, say what it would take, and train nothing",
         ),
         lens("$(edit) Edit as a form", "slmForge.openForm", "The same file with every key explained"),
       ];

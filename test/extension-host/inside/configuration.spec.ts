@@ -133,6 +133,6 @@ describe("a configuration in the editor", () => {
     const text = await until("the printout", () =>
       vscode.workspace.textDocuments.find((each) => each.uri.scheme === "slm-printout")?.getText(),
     );
-    assert.match(text, /steps: 2/);
+    assert.match(text, /Cost of each method for 1 domain/);
   });
 });
