@@ -1,7 +1,8 @@
 /** slm-forge/engine: tensors on WebGPU, from WGSL kernels up. */
+export * from "./clustering/index.js";
 export * from "./gpu/index.js";
 export * from "./graph/index.js";
-export { type Target, targetOf } from "./kernels/index.js";
+export { type CheckResult, checkVariant, KERNELS, type Target, targetOf, tune } from "./kernels/index.js";
 export {
   ADAMW_DEFAULTS,
   type AdamWOptions,

@@ -37,9 +37,11 @@ export interface OpenOptions {
 
 /** What an adapter is and can do. */
 export interface AdapterDescription {
+  /** As `listAdapters` gives it, so that it can be asked for again. */
   readonly name: string;
   readonly vendor: string;
   readonly architecture: string;
+  /** Name and version of the driver, as it tells them itself. */
   readonly driver: string;
   readonly backend: Backend;
   readonly kind: "gpu" | "software" | "null";
@@ -89,13 +91,13 @@ const LIMITS = [
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
 
-/** Describes an adapter without opening it. */
-export function describeAdapter(adapter: GPUAdapter, backend: Backend): AdapterDescription {
+/** Describes an adapter without opening it. @param name the one that it is listed by */
+export function describeAdapter(adapter: GPUAdapter, backend: Backend, name?: string): AdapterDescription {
   const info = adapter.info as GPUAdapterInfo & { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
   const software = info.isFallbackAdapter || SOFTWARE.test(`${info.description} ${info.architecture}`);
   const limits = adapter.limits as unknown as Record<string, number>;
   return {
-    name: info.description || info.device || info.vendor || backend,
+    name: name || info.device || info.description || info.vendor || backend,
     vendor: info.vendor,
     architecture: info.architecture,
     driver: info.description,
@@ -138,7 +140,7 @@ function chooseBackend(options: OpenOptions): Backend {
  */
 export async function requestAdapter(
   options: OpenOptions,
-): Promise<{ adapter: GPUAdapter; backend: Backend }> {
+): Promise<{ adapter: GPUAdapter; backend: Backend; name: string | undefined }> {
   const backend = chooseBackend(options);
   const name = backend === "null" ? undefined : (await chooseAdapter(options))?.name;
   const instance = createInstance({ backend, adapterName: name, unchecked: options.unchecked });
@@ -148,7 +150,7 @@ export async function requestAdapter(
       "No graphics adapter was found, neither a GPU nor a software driver. Run `slm doctor` to see what is missing.",
     );
   }
-  return { adapter, backend };
+  return { adapter, backend, name };
 }
 
 export class Gpu {
@@ -337,8 +339,8 @@ export class Gpu {
  * @throws NoAdapterError, UnsupportedError
  */
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
-  const { adapter, backend } = await requestAdapter(options);
-  const description = describeAdapter(adapter, backend);
+  const { adapter, backend, name } = await requestAdapter(options);
+  const description = describeAdapter(adapter, backend, name);
   for (const feature of options.requiredFeatures ?? []) {
     if (!adapter.features.has(feature)) {
       throw new UnsupportedError(

@@ -3,6 +3,7 @@ import type { MatmulShape } from "./matmul.js";
 import type { Target } from "./target.js";
 
 export interface MatmulTile {
+  /** Of this tile alone: measurements go by it. */
   readonly name: string;
   readonly variant: "tensor" | "tiled" | "cpu";
   readonly file: string;
@@ -39,7 +40,7 @@ function tiledTile(
   const rows = threadsY * threadRows;
   const columns = threadsX * vectors * 4;
   return {
-    name: `tiled ${rows} × ${columns} × ${depth}`,
+    name: `tiled ${rows} × ${columns} × ${depth}, ${threadsX} × ${threadsY} threads`,
     variant: "tiled",
     file: "matmul.wgsl",
     constants: {
@@ -104,7 +105,7 @@ const TILED = [
 
 /** Every tile of a variant, for a shape of tensor cores where it needs one. */
 export function tilesOf(variant: MatmulTile["variant"], target: Target): readonly MatmulTile[] {
-  if (variant === "cpu") return /Mesa (2[6-9]|[3-9]\d)/.test(target.adapterName) ? CPU_NEW_MESA : CPU;
+  if (variant === "cpu") return /Mesa (2[6-9]|[3-9]\d)/.test(target.driver) ? CPU_NEW_MESA : CPU;
   if (variant === "tiled") return TILED;
   const matrix = target.tensorCores ?? { m: 16, n: 16, k: 16 };
   const size = target.subgroupSize || 32;

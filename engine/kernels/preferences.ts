@@ -16,20 +16,29 @@ export interface Miss {
   readonly shape: unknown;
 }
 
+/** What measurements hold for: another driver of the same adapter may prefer other tiles, and another adapter too. */
+export interface MeasuredAdapter {
+  readonly name: string;
+  readonly driver: string;
+}
+
 export class Preferences {
   #choices: Map<string, string>;
   #misses = new Map<string, Miss>();
 
   private constructor(
     readonly file: string,
+    readonly adapter: MeasuredAdapter,
     choices: Record<string, string>,
   ) {
     this.#choices = new Map(Object.entries(choices));
   }
 
   /** What is known of an adapter. An unreadable cache is as good as an empty one: it is only measurements. */
-  static load(adapterName: string): Preferences {
-    const key = createHash("sha256").update(adapterName).update(kernelSources()).digest("hex").slice(0, 16);
+  static load(adapter: MeasuredAdapter): Preferences {
+    const { name, driver } = adapter;
+    const identity = `${name}\n${driver}\n${kernelSources()}`;
+    const key = createHash("sha256").update(identity).digest("hex").slice(0, 16);
     const file = join(cacheFolder(), `tiles-${key}.json`);
     let choices: Record<string, string> = {};
     try {
@@ -39,7 +48,7 @@ export class Preferences {
     } catch {
       choices = {};
     }
-    return new Preferences(file, choices);
+    return new Preferences(file, adapter, choices);
   }
 
   /** The preferred tile's name; a class that was never measured is remembered as a miss. */
@@ -61,12 +70,12 @@ export class Preferences {
   }
 
   /** Writes the cache, whole or not at all. A read-only home folder only costs measuring again. */
-  save(adapterName: string): void {
+  save(): void {
     const sorted = Object.fromEntries([...this.#choices].sort(([a], [b]) => (a < b ? -1 : 1)));
     const temporary = `${this.file}.${process.pid}`;
     try {
       mkdirSync(cacheFolder(), { recursive: true });
-      writeFileSync(temporary, `${JSON.stringify({ adapter: adapterName, choices: sorted }, null, 2)}\n`);
+      writeFileSync(temporary, `${JSON.stringify({ ...this.adapter, choices: sorted }, null, 2)}\n`);
       renameSync(temporary, this.file);
     } catch (error) {
       process.emitWarning(
@@ -89,7 +98,7 @@ function kernelSources(): string {
     const folder = shadersFolder();
     const hash = createHash("sha256");
     for (const name of readdirSync(folder)
-      .filter((n) => /^(matmul|attention)/.test(n))
+      .filter((n) => /^(matmul|attention|kmeans)/.test(n))
       .sort())
       hash.update(readFileSync(join(folder, name)));
     sources = hash.digest("hex");

@@ -4,6 +4,7 @@ import { Preferences } from "./preferences.js";
 
 export interface Target {
   readonly adapterName: string;
+  readonly driver: string;
   /** Software drivers run each subgroup as SIMD lanes of a CPU core: barriers and workgroup memory cost there. */
   readonly software: boolean;
   readonly f16: boolean;
@@ -21,6 +22,7 @@ export interface Target {
 /** A device that exists nowhere, for naming every source of a kernel without opening one. */
 export const ANY_TARGET: Target = {
   adapterName: "any",
+  driver: "any",
   software: false,
   f16: true,
   subgroupSize: 32,
@@ -32,11 +34,12 @@ export const ANY_TARGET: Target = {
 
 const preferences = new Map<string, Preferences>();
 
-function preferencesOf(adapterName: string): Preferences {
-  let known = preferences.get(adapterName);
+function preferencesOf({ name, driver }: Gpu["adapter"]): Preferences {
+  const key = `${name}\n${driver}`;
+  let known = preferences.get(key);
   if (!known) {
-    known = Preferences.load(adapterName);
-    preferences.set(adapterName, known);
+    known = Preferences.load({ name, driver });
+    preferences.set(key, known);
   }
   return known;
 }
@@ -51,6 +54,7 @@ export function targetOf(gpu: Gpu): Target {
       : adapter.subgroupMatrices.find((c) => c.componentType === "f16" && c.resultComponentType === "f32");
   return {
     adapterName: adapter.name,
+    driver: adapter.driver,
     software,
     f16: gpu.hasFeature("shader-f16"),
     subgroupSize:
@@ -61,7 +65,7 @@ export function targetOf(gpu: Gpu): Target {
     maxBindingBytes: Math.min(gpu.device.limits.maxStorageBufferBindingSize, gpu.device.limits.maxBufferSize),
     maxWorkgroupMemory: gpu.device.limits.maxComputeWorkgroupStorageSize,
     maxWorkgroupsPerDimension: gpu.device.limits.maxComputeWorkgroupsPerDimension,
-    preferences: preferencesOf(adapter.name),
+    preferences: preferencesOf(adapter),
   };
 }
 

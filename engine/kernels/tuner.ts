@@ -80,6 +80,6 @@ export async function tune(gpu: Gpu, target: Target = targetOf(gpu)): Promise<bo
     preferences.prefer(miss, best.name);
     measured = true;
   }
-  if (measured) preferences.save(target.adapterName);
+  if (measured) preferences.save();
   return measured;
 }
