@@ -1,6 +1,6 @@
 /**
  * Typed errors of the engine. Each message says what was asked, what was found and what to do.
- * Everything thrown on purpose by engine/ is a GpuError or a ShapeError (graph/shape.ts).
+ * Everything thrown on purpose by engine/ is a GpuError or a GraphError (graph/shape.ts).
  */
 
 /** Base class: anything that goes wrong between the engine and the adapter. */

@@ -1,6 +1,6 @@
 /** Reverse-mode differentiation: extends a graph with the gradients of a scalar. */
 import { add } from "./operations/elementwise.js";
-import { describe } from "./shape.js";
+import { describe, GraphError } from "./shape.js";
 import type { Node, Tensor } from "./tensor.js";
 
 /**
@@ -14,7 +14,7 @@ export function gradients(
   seed: Tensor,
 ): (Tensor | undefined)[] {
   if (loss.elements !== 1)
-    throw new Error(`Gradients are taken of one value; the loss is ${describe(loss)}.`);
+    throw new GraphError(`Gradients are taken of one value; the loss is ${describe(loss)}.`);
   const graph = loss.graph;
   const depends = dependents(loss, withRespectTo);
   const collected = new Map<Tensor, Tensor>();
@@ -29,7 +29,7 @@ export function gradients(
     const needed = node.inputs.map((t) => depends.has(t.node) || withRespectTo.includes(t));
     const { operation } = node;
     if (!operation.gradient) {
-      throw new Error(`${node.label} at ${node.location} has no gradient, but the loss depends on it.`);
+      throw new GraphError(`${node.label} at ${node.location} has no gradient, but the loss depends on it.`);
     }
     const inputGradients = graph.scope(`gradient of ${node.label}`, () =>
       operation.gradient!({

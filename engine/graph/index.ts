@@ -14,5 +14,5 @@ export { columnSum, mean, rowMean, rowSum, total } from "./operations/reduce.js"
 export { rmsNorm } from "./operations/rms-norm.js";
 export { swiglu } from "./operations/swiglu.js";
 export { reshape } from "./operations/view.js";
-export { type Shape, ShapeError } from "./shape.js";
+export { GraphError, type Shape, ShapeError } from "./shape.js";
 export { Graph, type Initial, type Node, type Operation, type ParameterSpec, Tensor } from "./tensor.js";

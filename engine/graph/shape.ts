@@ -18,8 +18,13 @@ export function describe(tensor: Tensor): string {
   return `${tensor.name ? `"${tensor.name}" ` : ""}[${tensor.shape.join(", ")}] ${tensor.dtype}`;
 }
 
+/** A graph that cannot be built, differentiated or trained as asked. */
+export class GraphError extends Error {
+  override name = "GraphError";
+}
+
 /** An operation was given tensors that it cannot take. */
-export class ShapeError extends Error {
+export class ShapeError extends GraphError {
   override name = "ShapeError";
   constructor(
     readonly operation: string,
@@ -28,7 +33,12 @@ export class ShapeError extends Error {
     /** file:line:column of the call, outside the engine. */
     readonly location: string,
   ) {
-    super(`${operation} at ${location}: ${problem} (given ${inputs.map(describe).join(", ") || "nothing"})`);
+    super(
+      `${operation} at ${location}: ${problem} (given ${inputs.map(describe).join(", ")})`.replace(
+        / \(given \)$/,
+        "",
+      ),
+    );
   }
 }
 

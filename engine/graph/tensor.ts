@@ -4,7 +4,7 @@
  */
 import type { DType, HostArray, KernelCall } from "../gpu/index.js";
 import type { Real, Target } from "../kernels/index.js";
-import { callerLocation, elementsOf, type Shape, ShapeError } from "./shape.js";
+import { callerLocation, elementsOf, GraphError, type Shape, ShapeError } from "./shape.js";
 
 export class Tensor {
   constructor(
@@ -31,7 +31,9 @@ export class Tensor {
   /** The storage type where it is one that kernels compute in. */
   get real(): Real {
     if (this.dtype !== "f32" && this.dtype !== "f16") {
-      throw new Error(`${this.node.label}: expected f32 or f16 values, this tensor holds ${this.dtype}.`);
+      throw new GraphError(
+        `${this.node.label}: expected f32 or f16 values, this tensor holds ${this.dtype}.`,
+      );
     }
     return this.dtype;
   }
@@ -166,7 +168,7 @@ export class Graph {
 
   /** A tensor that the host writes before each run. */
   input(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
-    if (this.inputs.has(name)) throw new Error(`The graph already has an input named "${name}".`);
+    if (this.inputs.has(name)) throw new GraphError(`The graph already has an input named "${name}".`);
     const tensor = this.#source(name, shape, dtype);
     this.inputs.set(name, tensor);
     return tensor;
@@ -186,7 +188,7 @@ export class Graph {
     shape: Shape,
     options: { initial?: Initial; decay?: boolean; dtype?: "f32" | "f16"; trainable?: boolean } = {},
   ): Tensor {
-    if (this.parameters.has(name)) throw new Error(`The graph already has a parameter named "${name}".`);
+    if (this.parameters.has(name)) throw new GraphError(`The graph already has a parameter named "${name}".`);
     const fanIn = shape.length > 1 ? shape[shape.length - 1] : 1;
     const spec: ParameterSpec = {
       name,
@@ -259,8 +261,8 @@ export class Graph {
   #source(name: string, shape: Shape, dtype: DType): Tensor {
     if (shape.some((size) => !Number.isInteger(size) || size < 1)) {
       throw new ShapeError(
-        "source",
-        `"${name}" has the shape [${shape.join(", ")}]; sizes are whole and at least 1`,
+        `"${name}"`,
+        `the shape is [${shape.join(", ")}]; sizes are whole and at least 1`,
         [],
         callerLocation(new Error()),
       );

@@ -5,6 +5,7 @@
 import {
   type Binding,
   BYTES,
+  formatBytes,
   type Gpu,
   type GpuBuffer,
   GpuError,
@@ -49,8 +50,8 @@ export function layoutParameters(specs: readonly ParameterSpec[], maxBindingByte
     const padded = Math.ceil(elements / ALIGNMENT) * ALIGNMENT;
     if (padded > limit) {
       throw new UnsupportedError(
-        `Parameter "${spec.name}" [${spec.shape.join(", ")}] takes ${elements * 4} bytes; this adapter binds at most ` +
-          `${maxBindingBytes} at once. Use a smaller vocabulary or width.`,
+        `Parameter "${spec.name}" [${spec.shape.join(", ")}] takes ${formatBytes(elements * 4)}; this adapter binds at most ` +
+          `${formatBytes(maxBindingBytes)} at once. Use a smaller vocabulary or width.`,
       );
     }
     const isFull = segments.length === 0 || segments[segments.length - 1] + padded > limit;

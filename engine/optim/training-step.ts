@@ -6,6 +6,7 @@ import { type Gpu, GpuBuffer, type HostArray, Plan, type PlanCall, type StepTime
 import { type CompileRequest, compile, type Program } from "../graph/compile.js";
 import { Executable, type MemoryPlan, memoryOf } from "../graph/executable.js";
 import { gradients } from "../graph/gradients.js";
+import { GraphError } from "../graph/shape.js";
 import type { Graph, Tensor } from "../graph/tensor.js";
 import { adamwPrepare, adamwUpdate, gradientSquares } from "../kernels/adamw.js";
 import { type Target, targetOf } from "../kernels/index.js";
@@ -60,7 +61,7 @@ export async function compileTraining(
   const all = [...graph.parameters.values()];
   const parameters = all.filter(({ spec }) => spec.trainable);
   if (parameters.length === 0)
-    throw new Error("Every parameter of the graph is fixed; there is nothing to train.");
+    throw new GraphError("Every parameter of the graph is fixed; there is nothing to train.");
   const seed = graph.inputs.get(SEED) ?? graph.input(SEED, [1]);
   const found = graph.scope("backward", () =>
     gradients(
@@ -73,7 +74,9 @@ export async function compileTraining(
   for (const [i, { spec }] of parameters.entries()) {
     const gradient = found[i];
     if (!gradient)
-      throw new Error(`The loss does not depend on the parameter "${spec.name}"; remove it from the graph.`);
+      throw new GraphError(
+        `The loss does not depend on the parameter "${spec.name}"; remove it from the graph.`,
+      );
     byName.set(spec.name, gradient);
   }
   const compileRequest: CompileRequest = {

@@ -9,7 +9,7 @@ import type { ComparisonReport } from "../../specialization/stages/report-types.
 import { tinyFolder, tinyJob } from "../specialization/stages/tiny-job.js";
 import { slmIn, start } from "./tiny-run.js";
 
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env.SLM_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 console.log(`seed ${seed}`);
 const { folder, remove } = tinyFolder(seed);
 after(remove);

@@ -9,6 +9,7 @@ import {
   distillationTraining,
 } from "../../kernels/cross-entropy.js";
 import { sum, sumParts } from "../../kernels/reduce.js";
+import { GraphError } from "../shape.js";
 import { type Lowering, type Operation, type Storage, slice, type Tensor } from "../tensor.js";
 import { emitMatmul } from "./matmul.js";
 
@@ -65,7 +66,9 @@ const forward: Operation<Attributes> = {
   gradient({ node, inputs, gradients: [seed], needed }) {
     if (!seed) return inputs.map(() => undefined);
     if (needed.slice(2).some(Boolean)) {
-      throw new Error(`${node.label} at ${node.location}: targets, weights and teacher have no gradient.`);
+      throw new GraphError(
+        `${node.label} at ${node.location}: targets, weights and teacher have no gradient.`,
+      );
     }
     const graph = inputs[0].graph;
     const [dTable, dHidden, loss, losses] = graph.apply(training, [...inputs, seed], node.attributes);

@@ -10,7 +10,7 @@ import {
   unary as unaryKernel,
 } from "../../kernels/elementwise.js";
 import type { Real, Target } from "../../kernels/index.js";
-import { elementsOf, type Shape, sameShape } from "../shape.js";
+import { elementsOf, GraphError, type Shape, sameShape } from "../shape.js";
 import type { Operation, Storage, Tensor } from "../tensor.js";
 import { columnSum, rowSum, total } from "./reduce.js";
 import { reshape } from "./view.js";
@@ -107,7 +107,7 @@ const BINARY: Readonly<Record<BinaryOp, Operation<BinaryAttributes>>> = {
     negate(divide(multiply(dy, a), square(b))),
   ]),
   maximum: binaryOperation("maximum", () => {
-    throw new Error("maximum has no gradient; use relu(a - b) + b.");
+    throw new GraphError("maximum has no gradient; use relu(a - b) + b.");
   }),
 };
 

@@ -24,7 +24,7 @@ const CASES: Record<string, [build: () => unknown, place: Error, shapes: string[
   embedding: [() => engine.embedding(ids, ids), new Error(), ["[6] u32"]],
   reshape: [() => engine.reshape(x, [7, 7]), new Error(), ["[6, 8] f32"]],
   attention: [() => engine.attention(x, heads), new Error(), ["[6, 8] f32"]],
-  source: [() => graph.input("empty", [3, 0]), new Error(), []],
+  '"empty"': [() => graph.input("empty", [3, 0]), new Error(), []],
 };
 
 for (const [name, [build, place, shapes]] of Object.entries(CASES)) {
@@ -43,6 +43,20 @@ for (const [name, [build, place, shapes]] of Object.entries(CASES)) {
     assert.equal(graph.nodes.length, nodes, "a refused operation left a node");
   });
 }
+
+test("what a graph refuses besides shapes is of the engine's own kind", () => {
+  const own = new Graph();
+  own.input("x", [2]);
+  assert.throws(() => own.input("x", [2]), engine.GraphError);
+  assert.throws(
+    () => own.input("y", [3, -5]),
+    /^ShapeError: "y" at .*: the shape is \[3, -5\]; sizes are whole[^(]*$/,
+  );
+  assert.throws(
+    () => engine.gradients(own.parameter("w", [2, 2]), [], own.input("seed", [1])),
+    engine.GraphError,
+  );
+});
 
 test("tensors of different graphs do not mix", () => {
   const other = new Graph().input("other", [6, 8]);

@@ -11,7 +11,7 @@ import { Random } from "../../../engine/index.js";
 import type { Grouped } from "./grouping-process.js";
 import { TOPIC_COUNT, tinyJob, topicText, writeDocuments } from "./tiny-job.js";
 
-const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env.SLM_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const HEAP_MEGABYTES = 32;
 const MEGABYTE = 2 ** 20;
 

@@ -80,7 +80,7 @@ export function tinyJob(more: Partial<ForgeConfigInput> = {}): ForgeConfigInput 
 
 /** What the tests of one file work in: text, a device and jobs over them. Both go when the tests end. */
 export class TinySetting {
-  readonly seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+  readonly seed = Number(process.env.SLM_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
   readonly folder: string;
   #gpu: Gpu | undefined;
 
