@@ -1,16 +1,27 @@
-// AdamW (Loshchilov & Hutter 2019) over flat arenas, with clipping by the global norm and dynamic loss scaling.
+// AdamW over flat arenas, with clipping by the global norm and dynamic loss scaling.
 //
-//   prepare  norm = sqrt(squares) / loss_scale; not finite → skip this step and lower the loss scale, else count it,
-//            correct the biases, raise the loss scale after growth_interval good steps       one invocation
-//   update   g' = g · gradient_factor                       1 / loss_scale, times clip_norm / norm where that is less
+//   prepare  norm = sqrt(squares) / loss_scale; squares not finite → skip this step and lower the loss scale, else
+//            count it, correct the biases, raise the loss scale after growth_interval good steps; seed ← loss_scale
+//   update   g' = g · gradient_factor                1 / loss_scale, times clip_norm / norm where norm > clip_norm > 0
 //            m ← β1·m + (1 − β1)·g'      v ← β2·v + (1 − β2)·g'²
 //            p ← p − lr · (m/(1 − β1^t) / (sqrt(v/(1 − β2^t)) + ε) + decay · p)
-//   update_half  the same, and an f16 copy of p
+//   update_half  the same, and half = Half(p)
 //
-// Shapes: parameters, gradients, m, v, half have `length` values, a segment that begins at value `first` of the arena;
-// decayed has one bit for every 64 values of the arena; squares is one value, Σ g² of the whole arena; state is the
-// struct below, whose host side is engine/optim/adamw-state.ts; seed is where the backward pass begins: loss_scale.
+// Shapes:   parameters, gradients, m, v, half have `length` values, a segment that begins at value `first` of the
+//           arena, a multiple of 64; decayed has one bit for every 64 values of the arena; squares is one value, Σ g²
+//           of the whole arena; state is the struct below, whose host side is engine/optim/adamw-state.ts; seed is one
+//           value, where the backward pass begins.
+// Bindings: 0 params, 1 state, 2 squares, 3 seed, 4 prepared, 5 gradients, 6 decayed, 7 parameters, 8 m, 9 v, 10 half
+//           (prepare: 1 to 3; update: 0 and 4 to 9; update_half: 10 too; prepared is the same buffer as state).
+// Dispatch: prepare: 1, of one invocation; update, update_half: any number of workgroups in x.
+//
+//   value of the segment   0 …            WORKGROUP …            groups.x · WORKGROUP …
+//                        | workgroup 0  | workgroup 1  | …     | workgroup 0  | …     one value an invocation and turn
+//   bit of decayed       | 64 values of the arena | 64 … |
+//
 // Nothing is read back: a skipped step leaves parameters, moments and step as they are.
+// Source:   Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (arXiv 1711.05101); loss scaling as in
+//           Micikevicius et al. (arXiv 1710.03740), clipping as in Pascanu et al. (arXiv 1211.5063).
 
 alias Half = f32;
 const WORKGROUP: u32 = 64;

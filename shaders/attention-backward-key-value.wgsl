@@ -5,7 +5,7 @@
 // Shapes:   q, d_o [batch, query_tokens, heads, HEAD_DIM], k, v [batch, key_tokens, kv_heads, HEAD_DIM], and in d_kv two windows
 //           shaped like k and v (batch stride, row stride, offset in scalars); lse, delta [batch, heads, query_tokens] f32.
 //           dK and dV share one buffer: packed gradients need it, and two writable bindings may not overlap.
-// Bindings: params, q, k, v, d_o, lse, delta (read), d_kv (written)
+// Bindings: 0 params, 1 q, 2 k, 3 v, 4 d_o, 5 lse, 6 delta, 7 d_kv (written).
 // Dispatch: (ceil(key_tokens / ROW_BLOCK), kv_heads, batch)
 //
 //   One workgroup holds ROW_BLOCK keys and walks over the query heads of its group and over query blocks of 32, from the

@@ -6,7 +6,7 @@
 //
 // Shapes:   q, d_o, d_q [batch, query_tokens, heads, HEAD_DIM], k, v [batch, key_tokens, kv_heads, HEAD_DIM], as windows
 //           (batch stride, row stride, offset in scalars); lse, delta [batch, heads, query_tokens] f32
-// Bindings: params, q, k, v, d_o, lse, delta (read), d_q (written)
+// Bindings: 0 params, 1 q, 2 k, 3 v, 4 d_o, 5 lse, 6 delta, 7 d_q (written).
 // Dispatch: (ceil(query_tokens / ROW_BLOCK), heads, batch)
 //
 //   One workgroup holds ROW_BLOCK queries and walks over key blocks of 32; each invocation owns 4 rows and every 8th column:

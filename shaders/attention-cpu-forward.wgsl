@@ -6,7 +6,7 @@
 // Shapes:   q, o [batch, query_tokens, heads, HEAD_DIM], k, v [batch, key_tokens, kv_heads, HEAD_DIM], each a window into a
 //           buffer given by a batch stride, a row stride and an offset in scalars, so q, k, v may share one packed buffer;
 //           lse [batch, heads, query_tokens] f32. Grouped queries: head h reads key/value head h / (heads / kv_heads).
-// Bindings: params, q, k, v (read), o, lse (written)
+// Bindings: 0 params, 1 q, 2 k, 3 v, 4 o, 5 lse (o and lse are written).
 // Dispatch: (ceil(query_tokens / WORKGROUP), heads, batch)
 //
 //   Every lane of the SIMD unit owns a whole query, so that keys and values are the same for all lanes and nothing needs a
@@ -16,7 +16,7 @@
 //              keys, 4 at once                              HEAD_DIM
 //      lane 0 | 4 scores over all of d         |   -->   | HEAD_DIM of O, in registers        |
 //      lane 1 |                                |         |                                    |
-//      ..       k[j][d .. d+3]: from lane d / 4             v[j][d .. d+3]: likewise
+//      ..       k[j][d .. d+3]: from lane d / 4 % 8         v[j][d .. d+3]: likewise
 //
 //   Loops over d have constant bounds: the driver unrolls them, and the private arrays become registers.
 //

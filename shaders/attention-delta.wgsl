@@ -4,9 +4,16 @@
 //
 // Shapes:   o, d_o [batch, query_tokens, heads, HEAD_DIM] as windows (batch stride, row stride, offset in scalars);
 //           delta [batch, heads, query_tokens] f32
-// Bindings: params, o, d_o (read), delta (written)
-// Dispatch: ceil(batch * query_tokens * heads / WORKGROUP) in x; one invocation per row and head, heads fastest so that
-//           neighbours read neighbouring memory. Above 65535 workgroups continue in y.
+// Bindings: 0 params, 1 o, 2 d_o, 3 delta (written).
+// Dispatch: ceil(batch * query_tokens * heads / WORKGROUP) in x; above 65535 workgroups continue in y.
+//
+//   One invocation per row and head, heads fastest so that neighbours read neighbouring memory:
+//
+//                  row i                                      | row i + 1
+//      invocation | head 0       | head 1       | ..          | ..           each reads HEAD_DIM of o and of d_o into
+//                 | d: 0 1 2 ..  | d: 0 1 2 ..  |             |              one sum, in ascending d; with VECTOR into
+//                                                                            four, added as (x + y) + (z + w)
+//
 // Source:   Dao, "FlashAttention-2" (arXiv 2307.08691), algorithm 2, line 4.
 
 alias Real = f32;

@@ -7,7 +7,7 @@
 // Shapes:   q, o [batch, query_tokens, heads, HEAD_DIM], k, v [batch, key_tokens, kv_heads, HEAD_DIM], each a window into a
 //           buffer given by a batch stride, a row stride and an offset in scalars, so q, k, v may share one packed buffer;
 //           lse [batch, heads, query_tokens] f32. Grouped queries: head h reads key/value head h / (heads / kv_heads).
-// Bindings: params, q, k, v (read), o, lse (written)
+// Bindings: 0 params, 1 q, 2 k, 3 v, 4 o, 5 lse (o and lse are written).
 // Dispatch: (ceil(query_tokens / QUERY_BLOCK), heads, batch)
 //
 //   Each invocation owns 4 query rows and every 8th column, of the scores first and of the output next:
@@ -19,7 +19,7 @@
 //   BLOCK    ..   |                               |       |                              |
 //
 //   The scores accumulate over the head dimension in chunks of CHUNK vectors staged in workgroup memory; the values are
-//   staged VALUE_KEYS rows at a time. Only the diagonal block is masked; blocks beyond it are never visited.
+//   staged VALUE_KEYS rows at a time. A block is masked only for rows that do not see all of it; one that no row sees is never visited.
 //
 // Numerics: f32 throughout. KEY_BLOCK fixes the order of the online softmax and is no tunable; QUERY_BLOCK, CHUNK and
 //           VALUE_KEYS may be tuned and change no bit.

@@ -6,7 +6,7 @@
 // Shapes:   q, o [batch, query_tokens, heads, HEAD_DIM], k, v [batch, key_tokens, kv_heads, HEAD_DIM], each a window into a
 //           buffer given by a batch stride, a row stride and an offset in scalars, so q, k, v may share one packed buffer;
 //           lse [batch, heads, query_tokens] f32. Grouped queries: head h reads key/value head h / (heads / kv_heads).
-// Bindings: params, q, k, v (read), o, lse (written)
+// Bindings: 0 params, 1 q, 2 k, 3 v, 4 o, 5 lse (o and lse are written).
 // Dispatch: (ceil(query_tokens / (TILE * SUBGROUPS)), heads, batch)
 //
 //   Each subgroup owns TILE query rows. A result matrix allows no access to its rows, so the output could not be rescaled as the

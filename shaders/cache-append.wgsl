@@ -1,9 +1,17 @@
 // Appends keys and values of new tokens to the caches that decoding attends to.
 //
-//   keys[z, position + t, :]   = qkv[z, t, key part]        values[z, position + t, :] = qkv[z, t, value part]
+//   keys[z, position + t, :] = qkv[z, t, key part]        values[z, position + t, :] = qkv[z, t, value part]
+//   Tokens at capacity and beyond are left out.
 //
-// Shapes: qkv is batch × tokens rows of queries | keys | values; the caches are batch × capacity × columns.
-// Picture: a grid-stride loop over the new values; `position` changes from call to call.
+// Shapes:   qkv is batch × tokens rows of queries | keys | values, row_stride apart; keys, values are
+//           batch × capacity × columns.
+// Bindings: 0 params, 1 qkv, 2 keys, 3 values.
+// Dispatch: any number of workgroups in x; `position` changes from call to call.
+//
+//   qkv[z, t]    | queries | keys         | values |       an invocation copies key c and value c of one token: c runs
+//                          ↑ key_offset   ↑ + columns      fastest, then t, then z; it goes on by groups.x · WORKGROUP
+//
+// Source:   this project's: a plain copy, with the position a variable so that a plan need not be recorded anew.
 
 alias Real = f32;
 const WORKGROUP: u32 = 64;

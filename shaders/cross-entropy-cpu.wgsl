@@ -1,18 +1,21 @@
 // Softmax cross-entropy shaped for software (CPU) drivers: loss and gradient of rows of logits, in place.
 //
 //   lse[r] = log Σ_v exp x[r,v]      loss[r] = lse[r] − x[r, target]                     0 where ignored
-//   x[r,v] ← (exp(x[r,v] − lse[r]) − [v = target]) · weight[r] · seed
+//   x[r,v] ← (exp(x[r,v] − lse[r]) − [v = target]) · weight[r] · seed                    0 where ignored
 //
-// Shapes: logits are rows × columns, a chunk, columns a multiple of 4; targets, weights, losses, lse hold every token,
-// and the chunk's begin at `first_row`. A target that is `ignore_index` or ≥ columns is ignored.
+// Shapes:   gradient (the logits on entry) is rows × columns, a chunk, columns a multiple of 4; targets, weights,
+//           losses, lse hold every token, and the chunk's begin at `first_row`; seed is one value. A target that is
+//           `ignore_index` or ≥ columns is ignored.
+// Bindings: 0 params, 1 targets, 2 weights, 3 seed, 4 losses, 5 lse, 6 gradient.
+// Dispatch: one workgroup, a subgroup, for each row, folded into x × y.
 //
 // What costs on a CPU driver is memory, a store most of all, and moving the maximum:
 //
 //   row     |<------ block 0 ------>|<------ block 1 ------>|  …      lane l holds vectors l, l + LANES, …
-//   pass 1  maximum and sum of exp(x − maximum), the maximum moved once a block
+//   pass 1  maximum and sum of exp(x − maximum), the maximum moved once a block; then subgroupMax and subgroupAdd
 //   pass 2  exp(x − lse), less one at the target
 //
-// Source: the online softmax of Milakov & Gimelshein (2018), by blocks.
+// Source:   the online softmax of Milakov & Gimelshein (arXiv 1805.02867), by blocks.
 enable subgroups;
 
 const LANES: u32 = 8u; // the subgroup size

@@ -1,15 +1,28 @@
-// Softmax cross-entropy of rows of logits, with hard targets or a teacher's distribution (Hinton et al. 2015).
+// Softmax cross-entropy of rows of logits, with hard targets or a teacher's distribution.
 //
 //   forward   lse[r] = log Σ_v exp x[r,v]          loss[r] = lse[r] − x[r, target]        0 where ignored
-//   backward  x[r,v] ← (softmax(x)[r,v] − [v = target]) · weight[r] · seed               in place
+//   backward  x[r,v] ← (softmax(x)[r,v] − [v = target]) · weight[r] · seed               in place, 0 where ignored
 //   training  forward and backward in one: logits are read once for the sums, then replaced by their gradient
 //   distill   loss[r] = (1−λ)·CE(target, softmax x) + λ·t²·CE(softmax(teacher/t), softmax(x/t)), then in place
 //             x[r,v] ← ((1−λ)(softmax x − [v = target]) + λ·t·(softmax(x/t) − softmax(teacher/t))) · weight · seed
 //             CE(p, q) = −Σ p log q keeps the teacher's entropy: it is KL(p‖q) plus a constant of the student.
+//             λ is `mix`, t `temperature`; no lse is written.
 //
-// Shapes: logits, gradient, teacher are rows × columns, a chunk; targets, weights, losses, lse hold every token, and
-// the chunk's begin at `first_row`. Losses are unweighted. A target that is `ignore_index` or ≥ columns is ignored.
-// Picture: one workgroup a row; each lane keeps a running maximum and sum (Milakov & Gimelshein 2018) of its columns.
+// Shapes:   logits, gradient (the logits on entry), teacher are rows × columns, a chunk; targets, weights, losses, lse,
+//           saved_lse hold every token, and the chunk's begin at `first_row`; seed is one value. Losses are unweighted.
+//           A target that is `ignore_index` or ≥ columns is ignored.
+// Bindings: 0 params, 1 logits, 2 targets, 3 losses, 4 lse, 5 weights, 6 seed, 7 saved_lse, 8 gradient, 9 teacher
+//           (forward: 0 to 4; backward: 0, 2, 5 to 8; training: 0, 2 to 6, 8; distill: 0, 2, 3, 5, 6, 8, 9).
+// Dispatch: forward, backward, training, distill: one workgroup a row, folded into x × y.
+//
+//   row r    | lane 0 | lane 1 | … | lane WORKGROUP − 1 | lane 0 | …   column c belongs to lane c mod WORKGROUP
+//   lane       running maximum and Σ exp(x − maximum) of its columns       (backward: has saved_lse, sums nothing)
+//   workgroup  tree of maxima, then a tree of the sums moved to the common maximum: lane l takes in l + stride,
+//              stride = WORKGROUP / 2, …, 2, 1
+//   lane       reads its columns again and writes their gradient           (not forward)
+//
+// Source:   the online softmax of Milakov & Gimelshein (arXiv 1805.02867); distill: Hinton, Vinyals & Dean
+//           (arXiv 1503.02531).
 
 alias Real = f32;
 const WORKGROUP: u32 = 256;

@@ -5,8 +5,14 @@
 //   binary      output[i] = g(input[i], other[j])             j = i, i mod columns, 0 or i / columns (BROADCAST)
 //   accumulate  output[i] += value · input[i]
 //
-// Shapes: input, output, dy have `length` values; other has length, columns, 1 or length/columns values.
-// Picture: a grid-stride loop, so that any length fits in any number of workgroups.
+// Shapes:   input, output, dy have `length` values; other has length, columns, 1 or length/columns values.
+// Bindings: 0 params, 1 input, 2 other, 3 dy, 4 output (other: binary only; dy: gradient only).
+// Dispatch: unary, gradient, binary, accumulate: any number of workgroups in x.
+//
+//   value i    0 …            WORKGROUP …            groups.x · WORKGROUP …
+//            | workgroup 0  | workgroup 1  | …     | workgroup 0  | …            one value an invocation and turn
+//
+// Source:   this project's: maps that need no method; gelu is the tanh form of Hendrycks & Gimpel (arXiv 1606.08415).
 
 alias Input = f32;
 alias Other = f32;

@@ -3,10 +3,20 @@
 //   lookup    output[i, :] = table[ids[i], :]                    zeros where ids[i] ≥ rows
 //   gradient  dtable[v, :] = Σ_{i: ids[i] = v, ascending} dy[i, :]        (+ what is there, with ACCUMULATE)
 //
-// Shapes: table, dtable are rows × columns; ids has `tokens` values; output, dy are tokens × columns.
-// `positions` and `starts` come from sort.wgsl: token positions sorted by id, and where each id's run begins.
-// Picture: lookup gives a workgroup one token; gradient gives it one table row (and, on GPUs, a block of columns),
-// so each sum has one owner and one order.
+// Shapes:   table, dtable are rows × columns; ids has `tokens` values; output, dy are tokens × columns;
+//           positions (tokens) and starts (rows + 1) come from sort.wgsl: token positions sorted by id, and where each
+//           id's run begins.
+// Bindings: 0 params, 1 table, 2 ids, 3 output, 4 dy, 5 positions, 6 starts, 7 dtable
+//           (lookup: 0 to 3; gradient: 0, 4 to 7).
+// Dispatch: lookup: one workgroup a token, folded into x × y; gradient: one a row of the table, likewise, times any
+//           number in z, which share the columns.
+//
+//   lookup    workgroup i      ids[i] ──▶ table[ids[i], c] ──▶ output[i, c]         lane l: c = l, l + WORKGROUP, …
+//   gradient  workgroup v, z   positions[starts[v] … starts[v + 1] − 1] = 3, 7, 9
+//                              dtable[v, c] = (dy[3, c] + dy[7, c]) + dy[9, c]      lane l: c = z · WORKGROUP + l, then
+//                                                                                   on by groups.z · WORKGROUP
+//
+// Source:   this project's: each sum has one owner and one order, which atomic additions do not give.
 
 alias Real = f32;
 alias Table = f32;

@@ -1,13 +1,24 @@
 // Nearest centroid of every point, shaped for CPU drivers: argmin_j ‖c_j‖² − 2 x·c_j, with no N×K matrix.
 //
-// Shapes: x is points × 4·vectors; panel is groups of 8 centroids, [group, k, lane] vectors of 4 dimensions
-// (kmeans-prepare.wgsl `panels`); norms is ‖c‖², 3e38 for padding; nearest is points.
-// Picture: an invocation holds POINTS × GROUPS dot products, a workgroup is one subgroup. All lanes share the points:
-// one load spreads 4 dimensions of 8 points over the lanes, a shuffle with a constant lane hands each to all (three
-// times as fast as loading them everywhere, on llvmpipe with LLVM 15). The centroids of a lane are lane + 8t, so
-// theirs are contiguous. The running minimum stays in registers, and the lanes meet once, after the last centroid.
+// Shapes:   x is points × 4·vectors; panel is groups of 8 centroids, [group, k, lane] vectors of 4 dimensions
+//           (kmeans-prepare.wgsl `panels`); norms is ‖c‖², 3e38 for padding; nearest is points. panel and norms are
+//           padded to `blocks` blocks of GROUPS · LANES centroids.
+// Bindings: 0 params, 1 x, 2 panel, 3 norms, 4 nearest.
+// Dispatch: ceil(points / POINTS) workgroups, folded into x × y.
+//
+// A workgroup is one subgroup. All lanes share the points: one load spreads 4 dimensions of 8 points over the lanes, a
+// shuffle with a constant lane hands each to all (three times as fast as loading them everywhere, on llvmpipe with
+// LLVM 15). The centroids of a lane are lane + 8t, so those of a group are contiguous:
+//
+//                lane 0            lane 1            …  lane 7
+//   block b     | c0, c8, …       | c1, c9, …       |  | c7, c15, …      |    GROUPS centroids a lane
+//   POINTS      | POINTS × GROUPS dot products, then the POINTS lowest   |    all in registers; the minimum runs on
+//   points      | scores so far with their centroids                     |    from block to block
+//   at the end    workgroup memory [POINTS, LANES]: lane l settles points l, l + LANES, …, lanes in order
+//
 // The dot product runs over the dimensions in ascending order by fma, so every tile shape gives the same bits.
-// Ties go to the lowest centroid. Idea: flash-kmeans (arXiv 2603.09229), with centroids across SIMD lanes.
+// Ties go to the lowest centroid.
+// Source:   FlashAssign of flash-kmeans (arXiv 2603.09229), with centroids across SIMD lanes.
 enable subgroups;
 
 // A multiple of LANES.

@@ -1,13 +1,25 @@
 // Nearest centroid of every point on tensor cores: argmin_j ‖c_j‖² − 2 x·c_j, f16 operands and f32 sums,
 // with no N×K matrix.
 //
-// Shapes: x is points × stride and centroids clusters × stride, both f16 and padded with zeros to whole tiles and
-// to a stride that is a multiple of DEPTH; norms is ‖c‖² of the rounded centroids, 3e38 for padding; nearest is points.
-// Picture: a workgroup of SPLIT_M × SPLIT_N subgroups owns SPLIT_M·TILES_M·MMA_M points and walks over all centroids
-// in blocks of SPLIT_N·TILES_N·MMA_N. DEPTH dimensions of both are staged in workgroup memory (rows padded by
-// 8 halves against bank conflicts), each subgroup multiplies TILES_M × TILES_N matrices. After a block each matrix
-// of scores passes through a small scratch of its subgroup, where LANES_PER_ROW lanes share a point and keep
-// its running minimum in registers. The lanes of a point meet after the last block. Ties go to the lowest centroid.
+// Shapes:   x is points × stride and centroids clusters × stride, both f16 and padded with zeros to whole tiles and
+//           to a stride that is a multiple of DEPTH; norms is ‖c‖² of the rounded centroids, 3e38 for padding; nearest
+//           is points.
+// Bindings: 0 params, 1 x, 2 centroids, 3 norms, 4 nearest.
+// Dispatch: ceil(points / BLOCK_M) workgroups, folded into x × y.
+//
+//                      BLOCK_N = SPLIT_N·TILES_N·MMA_N centroids, `blocks` times
+//                     +--------------+--------------+
+//   BLOCK_M =         | subgroup 0   | subgroup 1   |    A subgroup holds TILES_M × TILES_N matrices of sums. DEPTH
+//   SPLIT_M·TILES_M   | (SPLIT_N = 2)|              |    dimensions of points and centroids at a time are staged in
+//   ·MMA_M points     +--------------+--------------+    workgroup memory, rows padded by 8 halves against bank
+//                     | subgroup 2   | subgroup 3   |    conflicts.
+//                     +--------------+--------------+
+//
+// After a block each matrix of sums passes through a small scratch of its subgroup, where LANES_PER_ROW lanes share a
+// point and keep its running minimum in registers. The lanes of a point meet after the last block.
+// Ties go to the lowest centroid.
+// Source:   FlashAssign of flash-kmeans (arXiv 2603.09229); the scratch is this project's, because matrices
+//           of sums cannot be read element by element.
 enable f16;
 enable chromium_experimental_subgroup_matrix;
 

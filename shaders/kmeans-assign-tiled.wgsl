@@ -1,12 +1,21 @@
 // Nearest centroid of every point, register-tiled for GPUs: argmin_j ‖c_j‖² − 2 x·c_j, with no N×K matrix.
 //
-// Shapes: x is points × 4·vectors; centroids is clusters × 4·vectors; norms is ‖c‖²; nearest is points.
-// Picture: a workgroup of 16 × 16 invocations owns 16·4·ROWS points and walks over all centroids in blocks of
-// 16·4·COLUMNS; each invocation holds a block of 4·ROWS × 4·COLUMNS dot products and the running minimum of its
-// points. 4 × 4 corners of both operands are transposed on their way into workgroup memory, so that reads there
-// are vectors of 4 points or 4 centroids at one dimension. The 16 invocations of a row meet after the last block.
+// Shapes:   x is points × 4·vectors; centroids is clusters × 4·vectors; norms is ‖c‖²; nearest is points.
+// Bindings: 0 params, 1 x, 2 centroids, 3 norms, 4 nearest.
+// Dispatch: ceil(points / (16·4·ROWS)) workgroups of 16 × 16 invocations, folded into x × y.
+//
+//                        16·COLUMNS vectors of 4 centroids, `blocks` times
+//   16·ROWS vectors      +-------+-------+ .. +--------+-------+
+//   of 4 points        0 | (0,0) | (1,0) |    | (15,0) | (0,0) | ..  (local.x, local.y) of the invocation that
+//                      1 | (0,1) |                                   holds the 4 × 4 dot products: ROWS × COLUMNS such,
+//                     16 | (0,0) | ..                                and the running minimum of its 4·ROWS points
+//
+// 4·DEPTH dimensions at a time: 4 × 4 corners of both operands are transposed on their way into workgroup memory, so
+// that reads there are vectors of 4 points or 4 centroids at one dimension. The 16 invocations of a row meet after the
+// last block in a tree, 8 to 8, 4 to 4, 2 to 2, 1 to 1.
 // The dot product runs over the dimensions in ascending order by fma, so every tile shape gives the same bits.
-// Ties go to the lowest centroid. Idea: flash-kmeans (arXiv 2603.09229), on a classic register-tiled matmul.
+// Ties go to the lowest centroid.
+// Source:   FlashAssign of flash-kmeans (arXiv 2603.09229), on a classic register-tiled matmul (matmul.wgsl).
 
 // Vectors of 4 points and of 4 centroids per invocation.
 const ROWS: u32 = 2;

@@ -1,11 +1,19 @@
 // Squared distance of every point to its centroid, from the differences: exact where ‖c‖² − 2 x·c has cancelled.
 //
-//   distance[i] = Σ_k (x[i,k] − c[a,k])²,  a = nearest[i]
+//   distance[i] = Σ_k (x[i,k] − c[a,k])²,  a = nearest[i], which becomes assignment[i]
 //
 // With KEEP the assignment of the pass before stays wherever it is strictly closer than `nearest`, so that rounding
 // in the search (f16 above all) can never raise the objective.
-// Shapes: x is points × 4·vectors, centroids clusters × 4·vectors; nearest, assignment and distance are points.
-// Picture: LANES invocations share a point and stride over its vectors; their partial sums are added in order.
+//
+// Shapes:   x is points × 4·vectors, centroids clusters × 4·vectors; nearest, assignment and distance are points.
+// Bindings: 0 params, 1 x, 2 centroids, 3 nearest, 4 assignment, 5 distance.
+// Dispatch: ceil(points / (WORKGROUP / LANES)) workgroups, folded into x × y.
+//
+//   workgroup  | point 0: lane 0 … LANES − 1 | point 1: … |  …  | point WORKGROUP / LANES − 1 |
+//   lane         vectors lane, lane + LANES, …, four sums each, added as (x + y) + (z + w)
+//   point        its first lane adds the LANES partial sums in order
+//
+// Source:   this project's: the search may rank by scores that have cancelled, the objective may not add them.
 
 const WORKGROUP: u32 = 64;
 const LANES: u32 = 8;

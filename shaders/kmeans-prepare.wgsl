@@ -1,14 +1,25 @@
-// What the k-means assignment kernels read besides the points: padded rows, centroid norms, centroid panels.
+// What the k-means assignment kernels read besides the points: padded rows, centroid norms, centroid panels. Also
+// points of unit length, and a check of points.
 //
 //   rows           padded[r, c]       = r < source_rows and c < columns ? Real(source[r, c]) : 0
-//   norms_of_rows  norms[j]           = Σ_c Real(source[j, c])², and 3e38 for the padding j ≥ source_rows (it never wins)
-//   panels         panel[g, k, lane]  = source[g·LANES + lane, 4k … 4k+3]
+//   norms_of_rows  norms[j]           = Σ_c Real(source[j, c])², 3e38 for the padding j ≥ source_rows (it never wins)
+//   panels         panel[g, k, lane]  = source[g·LANES + lane, 4k … 4k+3], zeros for the padding
 //   normalise      unit[r, :]         scaled to length 1, in place (rows of zeros stay)
-//   first_bad      bad[0]             = min(bad[0], first row with a NaN or an infinity)
+//   first_bad      bad[0]             = min(bad[0], first_row + first row with a NaN or an infinity)
 //
-// Shapes: source and unit are source_rows × columns (f32); padded is target_rows × stride; norms is target_rows;
-// panel is ⌈target_rows / LANES⌉ × columns/4 × LANES vectors, columns a multiple of 4.
-// Picture: one invocation a row, except `rows` and `panels`: one a value or vector written.
+// Shapes:   source and unit are source_rows × columns (f32); padded is target_rows × stride; norms is target_rows;
+//           panel is ⌈target_rows / LANES⌉ × columns/4 × LANES vectors, columns a multiple of 4; bad is one value.
+// Bindings: 0 params, 1 source, 2 padded, 3 norms, 4 panel, 5 unit, 6 bad (rows: 0, 1, 2; norms_of_rows: 0, 1, 3;
+//           panels: 0, 1, 4; normalise: 0, 5; first_bad: 0, 1, 6).
+// Dispatch: rows: an invocation for each value of padded; panels: for each vector of panel; norms_of_rows, normalise,
+//           first_bad: for each row. All in workgroups of WORKGROUP, folded into x × y.
+//
+//   rows, panels                          | value 0: lane 0 | value 1: lane 1 | …     in the order of padded and panel
+//   panel, group g                        | k = 0: LANES rows, a vector each | k = 1: … | …
+//   norms_of_rows, normalise, first_bad   | row 0: lane 0, columns in order |
+//                                         | row 1: lane 1, columns in order |
+//
+// Source:   this project's: the layouts that its assignment kernels want.
 
 alias Real = f32;
 const WORKGROUP: u32 = 64;

@@ -1,14 +1,24 @@
-// k-means++ seeding (Arthur & Vassilvitskii 2007) without leaving the GPU: each next centroid is a point drawn
-// with probability proportional to its squared distance to the centroids so far.
+// k-means++ seeding without leaving the GPU: each next centroid is a point drawn with probability proportional to its
+// squared distance to the centroids so far.
 //
-//   choose   draws the next point by walking down ordered sums of `closest` and copies it to the centroids
+//   choose   draws the next point by walking down ordered sums of `closest` and copies it to the centroids;
+//            while all sums are zero, every point is as likely
 //   measure  closest[i] = min(closest[i], Σ_k (x[i,k] − x[chosen,k])²), and the sum of each run of RUN points
 //
-// State: seed[0] is how many centroids there are, seed[1] the point chosen last; draws[j] is uniform in [0, 1).
-// Shapes: x is points × 4·vectors; closest is points, 3e38 before the first measure; run_sums is ⌈points / RUN⌉;
-// centroids is clusters × 4·vectors; draws and chosen are clusters.
-// Picture: `choose` is one workgroup: its invocations sum equal shares of the runs, the share that holds the drawn
-// value is split again until one point is left. `measure` gives RUN points to a workgroup, LANES invocations a point.
+// State:    seed[0] is how many centroids there are, seed[1] the point chosen last; draws[j] is uniform in [0, 1).
+// Shapes:   x is points × 4·vectors; closest is points, 3e38 before the first measure; run_sums is ⌈points / RUN⌉,
+//           zeros before it; centroids is clusters × 4·vectors; draws and chosen are clusters.
+// Bindings: 0 params, 1 x, 2 draws, 3 seed, 4 closest, 5 run_sums, 6 centroids, 7 chosen (measure: 0, 1, 3, 4, 5).
+// Dispatch: choose: 1; measure: ⌈points / RUN⌉, folded into x × y.
+//
+//   choose   run_sums   | share of lane 0 | share of lane 1 | … |     lane 0 adds the shares in order and finds the one
+//                                 ▼ the share with the drawn value    that the draw falls into; it is shared out again,
+//                       | lane 0 | lane 1 | … |                       down to one run, then within closest to one point
+//   measure  a run      | point 0: lane 0 … LANES − 1 | point 1: … |  WORKGROUP / LANES points at a time; a lane has
+//                                                                     vectors lane, lane + LANES, …; a point's first
+//                                                                     lane adds its LANES sums in order
+//
+// Source:   Arthur & Vassilvitskii, "k-means++: The Advantages of Careful Seeding" (2007).
 
 const WORKGROUP: u32 = 64;
 const LANES: u32 = 8;

@@ -4,13 +4,22 @@
 // offset[j] is where cluster j begins and offset[clusters] = points.
 //   partial     part[s, :] = Σ of up to CHUNK points of one segment, in sorted order
 //   accumulate  sums[j, :] += Σ of the parts of segment j, in order; counts[j] += its points
-//   finish      centroids[j, :] = sums[j, :] / counts[j], scaled to unit length with SPHERICAL; empty ones stay
+//   finish      centroids[j, :] = sums[j, :] / counts[j], or with SPHERICAL / ‖sums[j, :]‖; where that is 0 they stay
 //
-// Shapes: order is points; x is points × dimensions; offset is clusters + 1; sums and
-// centroids are clusters × dimensions (a multiple of 4); part is (⌊points / CHUNK⌋ + clusters) × dimensions.
-// Picture: chunk i of cluster j has slot ⌊offset[j] / CHUNK⌋ + j + i. Slots of different clusters never meet
-// (⌈n/C⌉ ≤ ⌊(o+n)/C⌋ − ⌊o/C⌋ + 1), so no scan is needed, and a huge cluster is as parallel as many small ones.
-// One workgroup a slot (or a cluster), its invocations over vectors of 4 dimensions.
+// Shapes:   order is points; x is points × dimensions; offset is clusters + 1; counts is clusters; sums and centroids
+//           are clusters × dimensions (a multiple of 4); part is (⌊points / CHUNK⌋ + clusters) × dimensions.
+// Bindings: 0 params, 1 order, 2 offset, 3 x, 4 part, 5 sums, 6 counts, 7 centroids
+//           (partial: 0 to 4; accumulate: 0, 2, 4, 5, 6; finish: 0, 5, 6, 7).
+// Dispatch: partial: one workgroup a slot; accumulate, finish: one a cluster; folded into x × y.
+//
+//   sorted     | cluster 0: chunk 0 | chunk 1 | 1: chunk 0 | 2: chunk 0 | …       chunk 0 begins with its cluster
+//   slot         of chunk i of cluster j: ⌊offset[j] / CHUNK⌋ + j + i
+//   workgroup    lane l: vectors l, l + WORKGROUP, … of 4 dimensions, each summed by that lane alone
+//                (finish with SPHERICAL: the lanes' squares meet in a tree)
+//
+// Slots of different clusters never meet (⌈n/C⌉ ≤ ⌊(o+n)/C⌋ − ⌊o/C⌋ + 1), so no scan is needed, and a huge cluster is
+// as parallel as many small ones.
+// Source:   the sort-inverse update of flash-kmeans (arXiv 2603.09229); the slots and the order are this project's.
 
 const WORKGROUP: u32 = 64;
 const CHUNK: u32 = 256;

@@ -7,7 +7,7 @@
 //
 // Bindings: 0 params, 1 a, 2 b, 3 c, 4 bias, 5 residual, 6 batch_index (unused ones take any buffer).
 // Every storage buffer is padded to a multiple of four elements.
-// Dispatch: ceil(n / (16 * LANES * TILE_VECTORS / 4)) x ceil(m / TILE_ROWS) x batch * split_k,
+// Dispatch: ceil(n / TILE_COLUMNS) x ceil(m / TILE_ROWS) x batch * split_k,
 // the first two exchanged with ROWS_FIRST.
 //
 // A software driver runs one invocation per SIMD lane. What costs there is a load whose address

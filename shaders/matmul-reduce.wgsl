@@ -4,8 +4,16 @@
 //
 // partial: f32 [split_k, batch, m, n], written by a matmul kernel with PARTIAL; added in the order of s,
 // so the result has the same bits on every run. C and residual: row stride ldc, batch stride stride_c.
-// Bindings as in matmul.wgsl: 0 params, 1 partial, 3 c, 4 bias, 5 residual.
+// Bindings: 0 params, 1 partial, 3 c, 4 bias, 5 residual (numbered as in matmul.wgsl; unused ones take any buffer).
 // Dispatch: ceil(n / WORKGROUP) x m x batch.
+//
+//   row i of z     | WORKGROUP columns: workgroup (0, i, z) | workgroup (1, i, z) | ..
+//   partial, s = 0 |  x  x  x  ..                           |
+//            s = 1 |  +  +  +                               |    one invocation a column, down the slices
+//            ..    |  v  v  v                               |
+//   C              |  act(alpha * sum + bias) + residual    |
+//
+// Source: the parallel split-K of CUTLASS: a kernel for the slices, one that adds them.
 alias Real = f32;
 alias RealC = Real;
 

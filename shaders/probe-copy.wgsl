@@ -1,9 +1,14 @@
 // The adapter's copy bandwidth: destination[i] = source[i], 16 bytes a load, four loads in flight an invocation.
 //
-// Bindings: 0 source, 1 destination: arrays of vec4<u32>, a multiple of 4 * WORKGROUP vectors long.
+// Bindings: 0 source, 1 destination (arrays of vec4<u32>, a multiple of 4 * WORKGROUP vectors long).
 // Dispatch: workgroups x * y = length / (4 * WORKGROUP); x <= 65535.
+//
+//   workgroup w   | WORKGROUP vectors | WORKGROUP | WORKGROUP | WORKGROUP |    from vector 4 * WORKGROUP * w on
+//   thread t      |  t                |  t        |  t        |  t        |    four loads, then four stores
+//
 // Bytes moved: 32 * 4 * WORKGROUP * workgroups (each byte is read once and written once). Use buffers
 // well past the last-level cache and fill them with random bits: some GPUs compress constants.
+// Source: the copy of STREAM (McCalpin 1995), which counts bytes read and written alike.
 
 const WORKGROUP: u32 = 256u;
 

@@ -3,11 +3,18 @@
 //   FLOPs of a dispatch of w workgroups: 2 * 12 * UNROLL * rounds * WORKGROUP * w
 //
 // Bindings: 0 params, 1 result (f32, one element an invocation).
+// Dispatch: w workgroups in x.
+//
+//   invocation   x0 -> x0 * r + s -> .. -> |                    rounds * UNROLL steps, no chain waits for another;
+//                x1 -> x1 * r + s -> .. -> | -> sum -> result   as scalars (FORM 0, 1) or as three vec4s (FORM 2, 3)
+//                .. x11                    |
+//
 // FORM chooses how a chain is written, because drivers differ in which is fastest; the ceiling is the
 // best of all forms: 0 scalar fma, 1 scalar x * r + s, 2 vec4 fma (3 vectors), 3 vec4 x * r + s.
 // Twelve chains hide the latency of the adders and still fit in 16 vector registers. The inner loop has
 // a constant count, which drivers unroll: a driver may keep a mask in every round of a real loop.
 // r and s come from memory, so nothing folds; r < 1 keeps every chain finite.
+// Source: this project's: nothing but arithmetic, in as many forms as drivers differ about.
 
 const FORM: u32 = 0u;
 const WORKGROUP: u32 = 64u;

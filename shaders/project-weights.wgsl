@@ -1,4 +1,4 @@
-// Projected weights: the matrices of some experts, composed from shared base matrices (arXiv 2402.01093, section 2.5).
+// Projected weights: the matrices of some experts, composed from shared base matrices.
 //
 //   coefficients          c[e,r] = Σ_q E[ids[e], q] · M[q, r]
 //   compose               W[e, :] = Σ_r c[e,r] · T[r, :]
@@ -7,11 +7,27 @@
 //   vector_gradient       dE[i, q] (+)= Σ_{e: ids[e] = i} Σ_r dc[e,r] · M[q,r]
 //   mixer_gradient        dM[q, r] (+)= Σ_e E[ids[e], q] · dc[e,r]
 //
-// Shapes: T, dT are bases × size (size = d·d' of one weight matrix); W, dW experts × size; E is table_rows × mixers;
-// M is mixers × bases; c, dc are experts × bases; ids has one table row for each expert in use.
-// Picture: compose and base_gradient give each of the `size` columns to one lane, which holds EXPERTS values in
-// registers and walks the bases, so that T and W pass through memory once. coefficient_gradient gives a workgroup a
-// run of columns, brings them into workgroup memory COLUMNS at a time, and spreads the EXPERTS × BASES sums over lanes.
+// Shapes:   T, dT (base, dbase) are bases × size (size = d·d' of one weight matrix); W, dW (weights, dweights) experts
+//           × size; E, dE (vectors, dvectors) table_rows × mixers; M, dM (mixer, dmixer) mixers × bases; c (also
+//           new_coefficients), dc experts × bases; ids has one table row for each expert in use.
+// Bindings: 0 params, 1 ids, 2 vectors, 3 mixer, 4 new_coefficients, 5 c, 6 base, 7 weights, 8 dweights, 9 dbase,
+//           10 partial, 11 dc, 12 dvectors, 13 dmixer (all with 0; coefficients: 1 to 4; compose: 5, 6, 7;
+//           base_gradient: 5, 8, 9; coefficient_gradient: 6, 8, 10; vector_gradient: 1, 3, 11, 12;
+//           mixer_gradient: 1, 2, 11, 13).
+// Dispatch: coefficients, vector_gradient, mixer_gradient: ⌈values / WORKGROUP⌉, an invocation a value of c, dE, dM;
+//           compose, base_gradient: any number of workgroups in x, once for every EXPERTS experts from first_expert;
+//           coefficient_gradient: ⌈size / run⌉ × ⌈bases / BASES⌉, likewise.
+//
+//   compose,        column     | workgroup 0 | workgroup 1 | …    an invocation has one column at a time, its EXPERTS
+//   base_gradient                                                 values in registers, and walks the bases, so that the
+//                                                                 matrices pass through memory once
+//   coefficient_    column     p · run … | COLUMNS | COLUMNS | …  workgroup (p, b) brings COLUMNS at a time of EXPERTS
+//   gradient                                                      rows of dW and BASES rows of T into workgroup memory;
+//                                                                 its lanes share the EXPERTS × BASES sums, each over
+//                                                                 ascending columns
+//
+// Source:   "Need a Small Specialized Language Model? Plan Early!" (arXiv 2402.01093), section 2.5; experts in
+//           registers and the ordered parts are this project's.
 
 alias Base = f32;
 alias Real = f32;

@@ -1,13 +1,25 @@
 // Ordered sums: the same input gives the same bits, whatever the driver does.
 //
-//   sum_slabs   out[c] = (out[c] +) Σ_s partial[s, c]          slabs in ascending order, one invocation a column
-//   partial_sum out[p] = scale · Σ_{i in part p} f(x[i])       part p is a contiguous run; f is x, x² or x·y (DOT)
-//   final_sum   out[0] = (out[0] +) Σ_p partial[p]             parts in ascending order
-//   column_slabs out[s, c] = Σ_{r in slab s} x[r, c]           slab s is `run` rows
-//   row_sums    out[r] = (out[r] +) scale · Σ_c x[r, c]        one workgroup a row
+//   sum_slabs   output[c] = (output[c] +) Σ_s partial[s, c]    slabs in ascending order
+//   partial_sum output[p] = scale · Σ_{i in part p} f(x[i])    part p is a run of `run` values; f is x, x² or x·y (DOT)
+//   final_sum   output[0] = (output[0] +) Σ_p partial[p]       `length` parts
+//   column_slabs output[s, c] = Σ_{r in slab s} x[r, c]        slab s is `run` rows, in ascending order
+//   row_sums    output[r] = (output[r] +) scale · Σ_c x[r, c]
 //
-// Shapes: partial is slabs × columns or parts; x has `length` values, or is length/columns rows × columns.
-// Picture: length is cut into `columns` parts of `run` values; a workgroup sums one part by strided lanes and a tree.
+// Shapes:   partial is slabs × columns (sum_slabs) or length (final_sum); x has `length` values, or is
+//           length/columns × columns; y has `length` values.
+// Bindings: 0 params, 1 partial, 2 x, 3 output, 4 y (sum_slabs, final_sum: 0, 1, 3; column_slabs, row_sums: 0, 2, 3;
+//           partial_sum: 0, 2, 3, 4, the last any buffer without DOT).
+// Dispatch: sum_slabs: ⌈columns / WORKGROUP⌉; partial_sum: one workgroup a part, in x; final_sum: 1;
+//           column_slabs: ⌈columns / WORKGROUP⌉ × slabs; row_sums: one workgroup a row, folded into x × y.
+//
+//   sum_slabs, column_slabs            | column 0: lane 0 | column 1: lane 1 | …    one lane a column, down the rows
+//   partial_sum, final_sum, row_sums   | lane 0 | lane 1 | … | lane 0 | …           one workgroup a part, all or a row:
+//                                      a lane adds value l, l + WORKGROUP, …, then a tree: lane l takes in l + stride,
+//                                      stride = WORKGROUP / 2, …, 2, 1
+//
+// Source:   the tree of Harris, "Optimizing Parallel Reduction in CUDA" (2007), sequential addressing; parts
+//           that depend on the shape alone are this project's.
 
 alias Real = f32;
 const WORKGROUP: u32 = 64;

@@ -1,12 +1,20 @@
-// Root-mean-square normalisation of rows (Zhang & Sennrich 2019), forward and backward.
+// Root-mean-square normalisation of rows, forward and backward.
 //
 //   forward        y[r,c]    = x[r,c] · s[r] · g[c]         s[r] = 1 / sqrt(mean_c x[r,c]² + epsilon)
 //   backward       dx[r,c]   = s·(dy·g)[r,c] − x[r,c] · s³/columns · Σ_c (dy·g·x)[r,c]
 //   backward_gain  dg[slab,c] = Σ_{r in slab} dy[r,c] · x[r,c] · s[r]      (slabs are added in order afterwards)
 //
-// Shapes: x, y, dy, dx are rows × columns; gain is columns; scale holds s, one per row; dg is slabs × columns.
-// Picture: `forward` and `backward` give each row to one workgroup whose invocations stride over the columns
-// and meet in a tree of sums; `backward_gain` gives each column of a slab of rows to one invocation.
+// Shapes:   x, y, dy, dx are rows × columns; gain (g) is columns; scale and saved_scale hold s, one per row; dg is
+//           slabs × columns, a slab being rows_per_slab rows.
+// Bindings: 0 params, 1 x, 2 gain, 3 y, 4 scale, 5 dy, 6 saved_scale, 7 dx, 8 dg
+//           (forward: 0 to 4; backward: 0, 1, 2, 5, 6, 7; backward_gain: 0, 1, 5, 6, 8).
+// Dispatch: forward, backward: one workgroup a row, folded into x × y; backward_gain: ⌈columns / WORKGROUP⌉ × slabs.
+//
+//   forward,       row r   | lane 0 | lane 1 | … | lane 0 | …   lane l adds columns l, l + WORKGROUP, …, then a tree:
+//   backward                                                    it takes in l + stride, stride = WORKGROUP / 2, …, 2, 1
+//   backward_gain  slab s  | column 0: lane 0 | column 1 | …    a lane adds one column, rows in ascending order
+//
+// Source:   Zhang & Sennrich, "Root Mean Square Layer Normalization" (arXiv 1910.07467), equation 4.
 
 alias Real = f32;
 // Type of gain: parameters of a mixed-precision model stay f32 here, they are tiny.

@@ -8,9 +8,15 @@
 //           row r is token r % tokens of its sequence, at position position_offset + r % tokens;
 //           angles [positions, half] of (cos, sin) in f32, made by the host in float64 (f_d = theta^(-2 d / HEAD_DIM), or any
 //           scaled form of it): positions in the thousands times an f32 frequency would be wrong in the fourth digit.
-// Bindings: rotate: params, angles, source (read), rotated (written); rotate_in_place: params, angles, rotated (read and written).
+// Bindings: 0 params, 1 angles, 2 source, 3 rotated (rotate: 0 to 3; rotate_in_place: 0, 1, 3).
 //           Rotate q and k of one packed buffer in one dispatch: they are neighbours, so heads_to_rotate = heads + kv_heads.
-// Dispatch: ceil(rows * heads_to_rotate * half / WORKGROUP) in x; above 65535 workgroups continue in y.
+// Dispatch: rotate, rotate_in_place: ceil(rows * heads_to_rotate * half / WORKGROUP) in x; above 65535 workgroups
+//           continue in y.
+//
+//   row r          | head 0                     | head 1                     | ..
+//                  | 0 1 .. half-1 | half ..    | 0 1 .. half-1 | half ..    |         one invocation a pair, d fastest,
+//                    d ------------- d + half     d ------------- d + half             then heads, then rows
+//
 // Source:   Su et al., "RoFormer" (arXiv 2104.09864), in the half-split layout of Hugging Face Llama (rotate_half).
 
 alias Real = f32;

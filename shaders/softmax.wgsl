@@ -3,8 +3,15 @@
 //   forward   y[r,c]  = exp(x[r,c] − max_c x) / Σ_c exp(x[r,c] − max_c x)
 //   backward  dx[r,c] = y[r,c] · (dy[r,c] − Σ_c y[r,c]·dy[r,c])
 //
-// Shapes: x, y, dy, dx are rows × columns.
-// Picture: one workgroup a row; lanes stride over the columns and meet in trees of maxima and sums.
+// Shapes:   x, y, saved_y, dy, dx are rows × columns.
+// Bindings: 0 params, 1 x, 2 y, 3 saved_y, 4 dy, 5 dx (forward: 0, 1, 2; backward: 0, 3, 4, 5).
+// Dispatch: forward, backward: one workgroup a row, folded into x × y.
+//
+//   row r      | lane 0 | lane 1 | … | lane WORKGROUP − 1 | lane 0 | …   column c belongs to lane c mod WORKGROUP
+//   workgroup    the lanes meet in trees of maxima (forward) and of sums: lane l takes in l + stride,
+//                stride = WORKGROUP / 2, …, 2, 1
+//
+// Source:   Goodfellow, Bengio & Courville, "Deep Learning" (2016), section 4.1: less the maximum, nothing overflows.
 
 alias Real = f32;
 const WORKGROUP: u32 = 64;

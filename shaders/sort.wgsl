@@ -2,13 +2,24 @@
 //
 //   count    counts[digit, block] = how many keys of the block have the digit        one pass sorts by four bits:
 //   scan     counts ← exclusive prefix sum, digit-major                              count, scan, scatter
-//   scatter  pairs go to counts[digit, block] + their rank in the block
+//   scatter  pairs go to offsets[digit, block] + their rank in the block
 //   run_starts  starts[k] = first i with keys[i] ≥ k, for k = 0 … key_range             (of sorted keys, by bisection)
 //
-// Shapes: keys, values and their outputs have `length` values; counts has 16 × blocks; starts key_range + 1.
-// Keys above `key_range` are taken as key_range: they sort last and lie outside every run.
-// Picture: a block is WORKGROUP runs of ITEMS keys; each lane counts and places its own run in order, so equal
-// keys keep their order and no atomics are needed (Harris, Sengupta & Owens 2007 describe the scan and scatter).
+// Shapes:   keys, values and their outputs have `length` values; counts has 16 × blocks; starts key_range + 1.
+//           Keys above `key_range` are taken as key_range: they sort last and lie outside every run.
+// Bindings: 0 params, 1 keys, 2 values, 3 counts, 4 offsets, 5 sorted_keys, 6 sorted_values, 7 starts
+//           (count: 0, 1, 3; scan: 0, 3; scatter: 0, 1, 2, 4 to 6, with NUMBER any buffer for 2; run_starts: 0, 1, 7;
+//           offsets is the scanned counts).
+// Dispatch: count, scatter: one workgroup a block, in x; scan: 1; run_starts: any number of workgroups in x.
+//
+//   block b   | lane 0: ITEMS keys | lane 1: ITEMS keys | … | lane WORKGROUP − 1: ITEMS keys |
+//   ranks       [digit, lane]: each lane counts and places its own run in order, so equal keys keep their order and no
+//               atomics are needed
+//   counts    | digit 0: block 0, 1, … | digit 1: … | … | digit 15: … |
+//   scan      | lane 0 | lane 1 | … | lane SCAN_WORKGROUP − 1 |     a lane sums a contiguous part; the parts' sums are
+//                                   scanned with strides 1, 2, 4, …; the lane writes the prefix sums of its part
+//
+// Source:   Harris, Sengupta & Owens, "Parallel Prefix Sum (Scan) with CUDA" (GPU Gems 3, 2007): the scan and scatter.
 
 const WORKGROUP: u32 = 64;
 const ITEMS: u32 = 16;

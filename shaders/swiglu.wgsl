@@ -1,11 +1,17 @@
-// SwiGLU (Shazeer 2020): the gated unit between the two projections of a feed-forward block.
+// SwiGLU: the gated unit between the two projections of a feed-forward block.
 //
 //   forward   y[r,c] = silu(gate) · up                   gate = x[r, c], up = x[r, hidden + c], silu(g) = g·σ(g)
 //   backward  dx[r, c]          = dy · up · σ(g)·(1 + g·(1 − σ(g)))
 //             dx[r, hidden + c] = dy · silu(g)
 //
-// Shapes: x, dx are rows × 2·hidden (gate beside up, as one projection gives them); y, dy are rows × hidden.
-// Picture: one workgroup a row, lanes stride over the hidden columns.
+// Shapes:   x, dx are rows × 2·hidden (gate beside up, as one projection gives them); y, dy are rows × hidden.
+// Bindings: 0 params, 1 x, 2 y, 3 dy, 4 dx (forward: 0, 1, 2; backward: 0, 1, 3, 4).
+// Dispatch: forward, backward: one workgroup a row, folded into x × y.
+//
+//   x, dx, row r   | gate 0 | gate 1 | …  hidden | up 0   | up 1   | …        lane l has gate c and up c for
+//   y, dy, row r   | lane 0 | lane 1 | …                                      c = l, l + WORKGROUP, …
+//
+// Source:   Shazeer, "GLU Variants Improve Transformer" (arXiv 2002.05202).
 
 alias Real = f32;
 const WORKGROUP: u32 = 64;

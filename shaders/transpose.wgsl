@@ -1,8 +1,16 @@
 // Transposition of matrices in a batch: output[b, c, r] = input[b, r, c].
 //
-// Shapes: input is batch × rows × columns, output batch × columns × rows; copies bits, so any type of one size goes.
-// Picture: a workgroup reads a TILE × TILE block along its rows into workgroup memory and writes it along its
-// columns, so that both sides move whole lines; the padding column keeps lanes out of each other's banks.
+// Shapes:   input is batch × rows × columns, output batch × columns × rows.
+// Bindings: 0 params, 1 input, 2 output.
+// Dispatch: ⌈columns / TILE⌉ × ⌈rows / TILE⌉ × batch.
+//
+//    input, TILE × TILE           workgroup memory, TILE × (TILE + 1)          output, TILE × TILE
+//   | →  →  →  →  line 0   |      | 0  1  2  …  pad |  read down a column     | →  →  →  →  column 0  |
+//   | →  →  →  →  line 1   | ──▶  |             pad |                   ──▶   | →  →  →  →  column 1  |
+//
+// TILE × LINES invocations move LINES lines at a time, along rows on both sides; the padding column keeps lanes out of
+// each other's banks.
+// Source:   Ruetsch & Micikevicius, "Optimizing Matrix Transpose in CUDA" (2009).
 
 alias Real = f32;
 const TILE: u32 = 32;
