@@ -88,6 +88,13 @@ async function withComparison<T>(
     workshop = await Workshop.open(job, text);
     const { compare } = job.config;
     const sizes = compare.sizes.length === 0 ? [null] : compare.sizes;
+    for (const { name, train } of text.domains) {
+      const larger = sizes.filter((size) => size !== null && size > train.tokenCount);
+      if (larger.length > 0)
+        job.say(
+          `${name}: has ${train.tokenCount} tokens to train on, so that the sets of ${larger.join(" and ")} tokens are all of it`,
+        );
+    }
     for (const domain of text.domains)
       for (const size of sizes)
         for (const seed of compare.seeds) sets.push(await drawDomainSet(job, text, domain, size, seed));

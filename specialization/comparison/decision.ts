@@ -1,5 +1,5 @@
 /** The plan of a job, made before anything is trained: what each method will cost, and which one to take. */
-import type { Workshop } from "../methods/index.js";
+import { mostSteps, type Workshop } from "../methods/index.js";
 import {
   type DomainFinding,
   fineTuningTokens,
@@ -27,7 +27,7 @@ export function decide(
     workshop.pretrainingTokens(pretraining.lengths[method] ?? 1, architecture);
   const domainTokens = sets.reduce((sum, { train }) => sum + train.tokenCount, 0) / sets.length;
   /* the recipe's own limit is lower than the paper's passes where the set is large */
-  const most = fineTuning.steps * fineTuning.batch * small.context;
+  const most = (fineTuning.steps ?? mostSteps(domainTokens)) * fineTuning.batch * small.context;
   const tuning = Object.entries(fineTuningTokens(domainTokens)).map(([key, count]) => [
     key,
     Math.min(count, most),

@@ -39,6 +39,7 @@ const WORDING: Readonly<Record<string, (value: string) => string>> = {
   mix: (value) => (value === "own" ? "each domain by itself" : "one pretraining for all domains"),
   clusters: (value) => `${value} clusters`,
   branch: (value) => `the first ${100 * Number(value)} % generic and shared`,
+  vector: (value) => `vectors of ${value}`,
   experts: (value) => `${value} experts`,
   choice: (value) => `expert by ${value}`,
   start: (value) => (value === "dense" ? "begun from the plain model" : "begun from nothing"),

@@ -12,6 +12,7 @@ import { slmPn } from "./slm-pn.js";
 
 export { type Settings, type Specialised, settingsOf, type Target } from "./method.js";
 export type { Model } from "./model.js";
+export { mostSteps } from "./recipe.js";
 export { smoothingRule } from "./slm-is.js";
 export { JobStopped } from "./training-run.js";
 export { TOKENIZER, Workshop } from "./workshop.js";

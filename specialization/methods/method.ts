@@ -66,6 +66,9 @@ export function settingsOf(
 ): Settings {
   const { sampling, projection, mixture, pretraining } = config;
   const own = method === "slm-mix" ? mixture : projection;
+  /* sizes that are those of the job's experts follow another number of them; others were chosen, and stay */
+  const sized = (size: number) =>
+    variant.experts !== undefined && size === projection.experts ? variant.experts : size;
   return {
     weights: variant.weights ?? sampling.weights,
     smoothing: variant.smoothing ?? sampling.smoothing,
@@ -74,8 +77,8 @@ export function settingsOf(
     ...(variant.clusters !== undefined && { clusters: variant.clusters }),
     ...(variant.branch !== undefined && { branch: variant.branch }),
     experts: variant.experts ?? own.experts,
-    capacity: variant.capacity ?? (variant.experts === undefined ? projection.capacity : variant.experts),
-    vector: variant.experts ?? projection.vector,
+    capacity: variant.capacity ?? sized(projection.capacity),
+    vector: variant.vector ?? sized(projection.vector),
     choice: variant.choice ?? own.choice,
     start: variant.start ?? projection.start,
     length: variant.length ?? pretraining.lengths[method] ?? 1,

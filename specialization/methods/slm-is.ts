@@ -13,7 +13,7 @@ import {
   NgramCounts,
   NgramWeights,
   normalize,
-  SCARCE_REPETITIONS,
+  readingsWithoutCap,
   type SmoothingRule,
   selectDocuments,
   smoothHistogram,
@@ -100,7 +100,10 @@ async function drawByClusters(workshop: Workshop, target: Target, length: number
   return { assignments, probabilities };
 }
 
-/** By hashed n-grams: documents are selected once, in proportion to their weights, and read equally often. */
+/**
+ * By hashed n-grams: documents are selected once, in proportion to their weights, and read equally often: by default
+ * four times, and more where the budget would otherwise take more than half of the text.
+ */
 function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, length: number): Drawn {
   const { units, excluded } = workshop;
   const domain = new NgramCounts();
@@ -116,7 +119,7 @@ function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, len
   const tokens = Float64Array.from(units.units(), ({ length }) => length + 1);
   const held = tokens.reduce((sum, count, unit) => sum + (excluded[unit] === 1 ? 0 : count), 0);
   const budgetTokens = workshop.pretrainingTokens(length, workshop.small);
-  const repetitions = settings.maxRepetitions ?? Math.max(SCARCE_REPETITIONS, Math.ceil(budgetTokens / held));
+  const repetitions = settings.maxRepetitions ?? readingsWithoutCap(budgetTokens, held);
   const { assignments } = selectDocuments(logWeights, { tokens, budgetTokens, repetitions, seed });
   return { assignments, probabilities: Float64Array.of(1) };
 }

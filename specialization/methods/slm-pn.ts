@@ -103,7 +103,11 @@ async function chooseExpert(
       const { architecture } = start;
       const label = `slm-pn-${set.domain.name}-vector`;
       const fitted = await workshop.fineTune({ label, architecture, set, seed, start, vectorsOnly: true });
-      return { model: expertOf(fitted.model, { index: 0 }), expert: null, cost: fitted.cost };
+      const [soft, model] = [start, fitted.model].map((each) => expertOf(each, { index: 0 }));
+      /* as in all fine-tuning, what only did harm is not taken */
+      const { stopping } = set.domain;
+      const [before, after] = [await workshop.loss(soft, stopping), await workshop.loss(model, stopping)];
+      return { model: before.loss <= after.loss ? soft : model, expert: null, cost: fitted.cost };
     }
   }
 }

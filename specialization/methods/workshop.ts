@@ -36,6 +36,7 @@ import { flopsPerStep } from "../training/trainer.js";
 import { trainingMemory } from "../training/training-graph.js";
 import { LossBench } from "./loss-bench.js";
 import type { Model } from "./model.js";
+import { fineTuningRate, mostSteps } from "./recipe.js";
 import { type RunOutcome, trainOnce } from "./training-run.js";
 
 /** A trained model, and what its training took. */
@@ -269,10 +270,14 @@ export class Workshop {
     const { fineTuning, pretraining, evaluation } = this.job.config;
     const { train } = set;
     const { stopping } = set.domain;
-    const { batch, steps, patience, schedule, warmup, weightDecay } = fineTuning;
-    const passage = Math.ceil(train.tokenCount / (batch * architecture.context));
+    const { batch, patience, schedule, warmup, weightDecay } = fineTuning;
+    const { tokenCount } = train;
+    const steps = fineTuning.steps ?? mostSteps(tokenCount, architecture.adapter !== undefined);
+    const passage = Math.ceil(tokenCount / (batch * architecture.context));
     const every = fineTuning.every ?? Math.max(1, Math.min(passage, Math.ceil(steps / 20)));
-    const learningRate = start ? fineTuning.learningRate : pretraining.learningRate;
+    const learningRate = start
+      ? (fineTuning.learningRate ?? fineTuningRate(tokenCount, pretraining.learningRate))
+      : pretraining.learningRate;
     const { learningRate: _, lengths: __, budget: ___, ...optimizer } = pretraining;
     const outcome = await this.#train(order, {
       keys: {

@@ -32,6 +32,15 @@ export interface SelectionOptions {
   readonly seed: number;
 }
 
+/** A long training reads its documents more often rather than all of them, which would select nothing. */
+const MOST_SELECTED = 0.5;
+const USUAL_READINGS = 4;
+
+/** Times that a selection is read where nothing caps it: four, and more where it would be over half of all tokens. */
+export function readingsWithoutCap(budgetTokens: number, allTokens: number): number {
+  return Math.max(USUAL_READINGS, Math.ceil(budgetTokens / (allTokens * MOST_SELECTED)));
+}
+
 /** Documents selected for a budget. */
 export interface Selection {
   /** 0 for selected documents, EXCLUDED for others: what `TwoStageSampler` takes, with the probabilities [1]. */

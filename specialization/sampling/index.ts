@@ -15,7 +15,13 @@ export {
   type RepetitionForecast,
   SCARCE_REPETITIONS,
 } from "./diagnosis.js";
-export { gumbelTopK, type Selection, type SelectionOptions, selectDocuments } from "./document-resampling.js";
+export {
+  gumbelTopK,
+  readingsWithoutCap,
+  type Selection,
+  type SelectionOptions,
+  selectDocuments,
+} from "./document-resampling.js";
 export { SamplingError } from "./errors.js";
 export { NgramCounts, type NgramOptions, type NgramWeightOptions, NgramWeights } from "./hashed-ngrams.js";
 export {

@@ -1,6 +1,7 @@
 /** A first forge.yaml for someone's files: looks at them, and writes what fits them with a word about every choice. */
 import { stringify } from "yaml";
 import { CorpusError, type Document, openCorpus } from "../corpus/index.js";
+import { PRESETS, parameterCount } from "../models/architecture.js";
 import { formatQuantity } from "../planner/index.js";
 
 /** What was seen of a set of files. */
@@ -108,11 +109,15 @@ export function forgeTemplate({ name, corpus, domains }: InitRequest): string {
     "clusters:",
     `  k: ${k}`,
     "",
-    "# Smoothing keeps a small domain set from trusting its histogram too much.",
-    "sampling:",
-    "  smoothing: dirichlet",
-    "",
-    "# tiny (0.9 M parameters) trains on a CPU, mini (12 M) on any GPU in minutes, slm-126m is the paper's.",
+    ...(Object.values(domains).some(({ train }) => isScarce(train))
+      ? [
+          "# Very little text says little of where it lies; smoothing moves its histogram towards the generic one.",
+          "sampling:",
+          "  smoothing: dirichlet",
+          "",
+        ]
+      : []),
+    `# tiny (${millions("tiny")} M parameters) trains on a CPU, mini (${millions("mini")} M) on any GPU in minutes, slm-126m is the paper's.`,
     "model:",
     "  preset: tiny",
     "",
@@ -131,6 +136,11 @@ export function forgeTemplate({ name, corpus, domains }: InitRequest): string {
 /** A cluster should hold tens of documents. */
 function clustersFor(documents: number): number {
   return Math.max(4, Math.min(256, 2 ** Math.round(Math.log2(documents / 100))));
+}
+
+function millions(preset: keyof typeof PRESETS): string {
+  const { architecture, vocabulary } = PRESETS[preset];
+  return (parameterCount({ ...architecture, vocabulary }) / 1e6).toPrecision(2);
 }
 
 /** Whether a histogram and a held-out part can hardly be made of it. */

@@ -35,10 +35,9 @@ export interface ForgeConfig extends ParsedForgeConfig {
     readonly learningRate: number;
     readonly warmup: number;
   };
-  /** `every` stays open where it depends on a domain's size. */
+  /** `every`, `steps` and `learningRate` stay open where they depend on a domain's size. */
   readonly fineTuning: ParsedForgeConfig["fineTuning"] & {
     readonly batch: number;
-    readonly learningRate: number;
     readonly warmup: number;
   };
   readonly compare: ParsedForgeConfig["compare"] & { readonly seeds: number[] };
@@ -63,6 +62,7 @@ const VARIANT_KEYS: Readonly<Record<Exclude<keyof Variant, "method">, readonly M
   branch: ["slm-is"],
   experts: ["slm-pn", "slm-mix"],
   capacity: ["slm-pn"],
+  vector: ["slm-pn"],
   choice: ["slm-pn", "slm-mix"],
   start: ["slm-pn"],
   length: ["slm", "slm-is", "slm-pn", "slm-mix", "slm-d", "llm", "llm-lora"],
@@ -108,7 +108,6 @@ export function resolveForge(
     fineTuning: {
       ...parsed.fineTuning,
       batch: parsed.fineTuning.batch ?? pretraining.batch,
-      learningRate: parsed.fineTuning.learningRate ?? learningRate / 3,
       warmup: parsed.fineTuning.warmup ?? 0,
     },
     compare: {
@@ -249,9 +248,10 @@ function* variantProblems(config: ForgeConfig): Generator<ConfigProblem> {
   yield* mixProblems(config, "sampling", sampling);
   for (const [name, variant] of Object.entries(compare.variants)) {
     const at = `compare.variants.${name}`;
-    if (variant.mix !== undefined) {
-      yield* mixProblems(config, at, { mix: variant.mix, weights: variant.weights ?? sampling.weights });
-    }
+    const { mix = sampling.mix, weights = sampling.weights } = variant;
+    /* what the job itself asks for was looked at above */
+    const isOwn = variant.mix !== undefined || variant.weights !== undefined;
+    if (variant.method === "slm-is" && isOwn) yield* mixProblems(config, at, { mix, weights });
     if ((methods as readonly string[]).includes(name)) {
       yield problem(at, name, "is the name of a method that is run as it is; give the variant another one.");
     }

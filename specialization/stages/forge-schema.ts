@@ -248,14 +248,22 @@ const fineTuning = z
       .optional()
       .meta({ computedDefault: "as pretraining" })
       .describe("Sequences in a batch."),
-    learningRate: learningRate.meta({ computedDefault: "a third of pretraining's, as the paper" }),
+    learningRate: learningRate.meta({
+      computedDefault: "a third of pretraining's, with sets of 2.8M tokens and more all of it, as the paper",
+    }),
     schedule: schedule
       .removeDefault()
       .default("constant")
       .describe("Course of the learning rate after the warm-up."),
     warmup: warmup.meta({ computedDefault: "0" }),
     weightDecay,
-    steps: wholeNumber(1).default(2000).describe("Updates at most; the paper's limit with a small set."),
+    steps: wholeNumber(1)
+      .optional()
+      .meta({
+        computedDefault:
+          "2000 to a million tokens, 4000 at 8M, 30000 at 64M, as the paper; adapters five times",
+      })
+      .describe("Updates at most."),
     every: wholeNumber(1)
       .optional()
       .meta({ computedDefault: "a passage of the set, at most a twentieth of the steps" })
@@ -302,8 +310,12 @@ const variant = z
       .describe("Another number of experts (slm-pn, slm-mix)."),
     capacity: wholeNumber(1, 4096)
       .optional()
-      .meta({ computedDefault: "projection.capacity" })
-      .describe("Another capacity (slm-pn)."),
+      .meta({ computedDefault: "projection.capacity, where that is another number than projection.experts" })
+      .describe("Another capacity (slm-pn); otherwise as many as experts."),
+    vector: wholeNumber(1, 4096)
+      .optional()
+      .meta({ computedDefault: "projection.vector, where that is another number than projection.experts" })
+      .describe("Another size of an expert's vector (slm-pn); otherwise as many as experts."),
     choice: choice.optional().meta({ computedDefault: "projection.choice or mixture.choice" }),
     start: start.optional().meta({ computedDefault: "projection.start" }),
     length: factor()

@@ -11,6 +11,7 @@ import {
   settingsOf,
   Workshop,
 } from "../../../specialization/methods/index.js";
+import { fineTuningRate, mostSteps } from "../../../specialization/methods/recipe.js";
 import { METHODS, type Method } from "../../../specialization/planner/index.js";
 import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
 import type { ForgeConfigInput } from "../../../specialization/stages/forge-config.js";
@@ -200,3 +201,32 @@ function comparable({ before, after, ...rest }: Specialised) {
     cost: { shared: rest.cost.shared.flops, perDomain: rest.cost.perDomain.flops },
   };
 }
+
+describe("the recipe of fine-tuning", () => {
+  test("is the paper's at its sizes, and between them", () => {
+    const base = 3e-4;
+    assert.deepEqual(
+      [1e4, 1e6, 8e6, 64e6, 1e9].map((tokens) => mostSteps(tokens)),
+      [2000, 2000, 4000, 30_000, 30_000],
+    );
+    assert.deepEqual(
+      [1e4, 1e6, 8e6, 64e6].map((tokens) => fineTuningRate(tokens, base)),
+      [base / 3, base / 3, base, base],
+    );
+    for (let tokens = 5e5; tokens < 1e8; tokens *= 1.3)
+      assert.ok(mostSteps(tokens * 1.3) >= mostSteps(tokens));
+    assert.equal(mostSteps(1e6, true), 10_000);
+  });
+});
+
+test("sizes of a network that were chosen stay with another number of experts, others follow it", () => {
+  const sizes = (projection: object, variant: Variant) => {
+    const { config } = setting.job("sizes", tinyJob({ projection }));
+    const { experts, capacity, vector } = settingsOf(config, "slm-pn", variant);
+    return [experts, capacity, vector];
+  };
+  assert.deepEqual(sizes({ experts: 4 }, { experts: 6 }), [6, 6, 6]);
+  assert.deepEqual(sizes({ experts: 4, capacity: 3 }, { experts: 6 }), [6, 3, 6]);
+  assert.deepEqual(sizes({ experts: 4, vector: 5 }, { experts: 6, capacity: 2 }), [6, 2, 5]);
+  assert.deepEqual(sizes({ experts: 4 }, { experts: 6, vector: 2 }), [6, 6, 2]);
+});

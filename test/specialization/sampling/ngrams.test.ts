@@ -7,6 +7,7 @@ import {
   gumbelTopK,
   NgramCounts,
   NgramWeights,
+  readingsWithoutCap,
   selectDocuments,
   TwoStageSampler,
 } from "../../../specialization/sampling/index.js";
@@ -134,4 +135,16 @@ test("a selection holds the budget at the repetitions asked for, and feeds the s
     () => selectDocuments(logWeights, { tokens, budgetTokens: 20_000, repetitions: 2, seed: 1 }),
     /hold 9950 tokens, fewer than the 10000.*Allow 3 repetitions/,
   );
+});
+
+test("without a cap, however long the training, at most about half of the text is selected", () => {
+  const tokens = new Float64Array(1000).fill(100);
+  const logWeights = Float64Array.from({ length: 1000 }, (_, d) => (d < 100 ? 5 : 0));
+  for (const corpora of [0.2, 4, 5, 20]) {
+    const budgetTokens = corpora * 1e5;
+    const repetitions = readingsWithoutCap(budgetTokens, 1e5);
+    const selected = selectDocuments(logWeights, { tokens, budgetTokens, repetitions, seed: 1 });
+    assert.ok(selected.documents <= 501, `${selected.documents} documents at ${corpora} corpora`);
+    assert.ok(repetitions >= 4 && selected.tokens * repetitions >= budgetTokens);
+  }
 });

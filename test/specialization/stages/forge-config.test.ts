@@ -45,7 +45,7 @@ describe("a complete job", () => {
       [config.projection.experts, config.projection.capacity, config.projection.vector],
       [16, 16, 16],
     );
-    assert.equal(config.fineTuning.learningRate, config.pretraining.learningRate / 3);
+    assert.equal(config.fineTuning.learningRate, undefined, "it depends on the size of the set");
     assert.equal(config.fineTuning.batch, config.pretraining.batch);
     assert.deepEqual(config.compare.seeds, [1]);
     assert.equal(config.output.folder, join(process.cwd(), "first"));
@@ -120,6 +120,13 @@ clusters: { k: 8, exclude: [8] }
 
   test("keys that exclude or need each other", () => {
     const cases: [object, RegExp][] = [
+      [
+        {
+          sampling: { mix: "all" },
+          compare: { variants: { v: { method: "slm-is", weights: "ngrams" } } },
+        },
+        /^compare\.variants\.v\.mix: domains are mixed by their clusters, not by ngrams/,
+      ],
       [{ domains: {} }, /^domains: /],
       [{ methods: ["llm"] }, /^methods: llm needs a large model; set largeModel/],
       [{ compare: { variants: { d: { method: "slm-d" } } } }, /^methods: slm-d needs a large model/],
