@@ -10,6 +10,7 @@ import {
   assignClass,
   assignTileName,
   assignTiles,
+  hasTensorAssign,
 } from "../kernels/kmeans-assign.js";
 import { normaliseRows, PANEL_LANES } from "../kernels/kmeans-prepare.js";
 import { type Target, targetOf } from "../kernels/target.js";
@@ -95,7 +96,7 @@ export async function chooseTile(
   precision: "f32" | "f16",
   shape: AssignShape,
 ): Promise<AssignTile> {
-  const tensor = precision === "f16" && target.tensorCores && target.subgroupSize >= target.tensorCores.m;
+  const tensor = precision === "f16" && hasTensorAssign(target);
   const cpu = target.software && target.subgroupSize === PANEL_LANES;
   const variant: AssignVariant = tensor ? "tensor" : cpu ? "cpu" : "tiled";
   const tiles = assignTiles(target, variant);

@@ -35,6 +35,16 @@ function cpuTile(points: number, groups: number): AssignTile {
   };
 }
 
+/**
+ * Whether the adapter's tensor cores suit the assignment: every point of a matrix has lanes of its own, and where they
+ * meet in the end, two numbers a lane fit in the scratch of one matrix of sums.
+ */
+export function hasTensorAssign({ tensorCores, subgroupSize }: Target): boolean {
+  if (tensorCores === undefined) return false;
+  const { m, n } = tensorCores;
+  return subgroupSize >= m && 2 * subgroupSize <= m * n;
+}
+
 /** The tiles of a variant worth trying on this device, the best guess first. */
 export function assignTiles(target: Target, variant: AssignVariant): readonly AssignTile[] {
   if (variant === "cpu") return [cpuTile(16, 4), cpuTile(16, 8), cpuTile(8, 4)];
@@ -200,7 +210,7 @@ export const kmeansAssign: KernelDefinition = {
       purpose: "tensor cores (f16 operands, f32 sums)",
       file: "kmeans-assign-tensor.wgsl",
       reals: ["f16"],
-      runsOn: (target) => target.tensorCores !== undefined && target.subgroupSize >= target.tensorCores.m,
+      runsOn: hasTensorAssign,
       sources: [{ file: "kmeans-assign-tensor.wgsl" }, ...PREPARE_SOURCES],
     },
     {

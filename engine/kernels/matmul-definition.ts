@@ -60,10 +60,7 @@ function groups(shape: MatmulShape): Uint32Array | undefined {
   const { batch = 1, k } = shape;
   if (shape.grouped === "matrix") return Uint32Array.from({ length: batch }, (_, z) => (z * 2 + 1) % batch);
   if (shape.grouped === "range")
-    return Uint32Array.from(
-      { length: batch + 1 },
-      (_, z) => Math.floor((z * k) / batch / 32) * 32 + (z === batch ? k - Math.floor(k / 32) * 32 : 0),
-    );
+    return Uint32Array.from({ length: batch + 1 }, (_, z) => Math.floor((z * k) / batch));
   return undefined;
 }
 

@@ -124,8 +124,9 @@ export function matmulCalls<B>(
         GROUPED_K: shape.grouped === "range",
         PARTIAL: partial,
         ALIGNED: isAligned(tile, shape),
-        VECTOR_A: multiple(lda, strideA),
-        VECTOR_B: multiple(ldb, strideB),
+        /* a range of k may begin anywhere, and along k a vector may not */
+        VECTOR_A: multiple(lda, strideA) && (shape.grouped !== "range" || transposeA),
+        VECTOR_B: multiple(ldb, strideB) && (shape.grouped !== "range" || !transposeB),
         VECTOR_C: multiple(n, partial ? 0 : strideC),
         ...tile.constants,
       },

@@ -83,6 +83,22 @@ describe(`other tiles (SLM_TEST_SEED=${seed})`, () => {
       });
     }
 
+  for (const variant of ["cpu", "tiled"] as const)
+    test(`matmul, ${variant}, ranges of k that begin anywhere`, async (t) => {
+      if (variant === "cpu" && (!target.software || target.subgroupSize !== 8))
+        return t.skip("no CPU driver");
+      const ranges = { batch: 5, grouped: "range", strideA: 0, strideB: 0 } as const;
+      await check("matmul", variant, (random) =>
+        [{}, { transposeB: true }, { transposeA: true, transposeB: true }].map((layout) =>
+          matmulCase(
+            { target, random, variant, real: "f32" },
+            { m: 24, n: 40, k: 96, ...ranges, ...f32, ...layout },
+            tilesOf(variant, target)[0],
+          ),
+        ),
+      );
+    });
+
   for (const [at, headDimension] of [
     [0, 64],
     [1, 128],
