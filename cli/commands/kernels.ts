@@ -1,21 +1,10 @@
-import { relative } from "node:path";
+/** `slm kernels`: its subcommands and their options. */
 import { type Command, InvalidArgumentError } from "commander";
-import { shaderPath, withGpu } from "../../engine/gpu/index.js";
-import {
-  type CheckResult,
-  checkVariant,
-  KERNELS,
-  type KernelCase,
-  type Real,
-  targetOf,
-} from "../../engine/kernels/index.js";
-import { Random } from "../../engine/random.js";
-import { ExitCode } from "../exit.js";
-import { printJson } from "../print-json.js";
-import { formatCount } from "../table.js";
+import type { Real } from "../../engine/kernels/index.js";
 import { bench } from "./kernels-bench.js";
+import { check } from "./kernels-check.js";
 import { registerKernelsCompile } from "./kernels-compile.js";
-import { type CommonOptions, filesOf, find, selection } from "./kernels-selection.js";
+import { list } from "./kernels-list.js";
 import { watch } from "./kernels-watch.js";
 
 export function registerKernels(program: Command): void {
@@ -41,14 +30,15 @@ export function registerKernels(program: Command): void {
     .description("time, GFLOP/s, GB/s, and the fraction of this adapter's own measured ceiling")
     .option(
       "--against <revision|file>",
-      "also time the kernel's file as it was at a git revision, or another file",
+      "also time the kernel as it was at a git revision, or with another file, a run of each in turn",
     )
+    .option("--size <n>", "time another size, for matmul n × n × n", parseSize)
     .action(bench);
   common(kernels.command("watch").argument("<file>", "a kernel's .wgsl file"))
     .description("on every save: compile, check, bench, and show the change against the last version")
     .option("--once", "do it once and exit")
     .option("--no-bench", "only compile and check")
-    .option("--against <revision|file>", "also time the file as it was at a git revision, or another file")
+    .option("--against <revision|file>", "also time the kernel as it was at a git revision, or another file")
     .action(watch);
   registerKernelsCompile(kernels);
 }
@@ -65,79 +55,9 @@ function parseSeed(value: string): number {
   return seed;
 }
 
-function shown(file: string): string {
-  const short = relative(process.cwd(), shaderPath(file));
-  return short.startsWith("..") ? shaderPath(file) : short;
-}
-
-async function list(options: CommonOptions): Promise<void> {
-  await withGpu({ adapter: options.adapter }, async (gpu) => {
-    const target = targetOf(gpu);
-    const rows = KERNELS.map((k) => {
-      const variant = k.variants.find((v) => v.runsOn(target)) ?? k.variants[0];
-      const problem = k.benchmark({
-        target,
-        random: new Random(1),
-        variant: variant.name,
-        real: variant.reals[0],
-      });
-      return {
-        name: k.name,
-        formula: k.formula,
-        variants: k.variants.map((v) => ({
-          name: v.name,
-          purpose: v.purpose,
-          file: shown(v.file),
-          files: filesOf(v).map(shown),
-          types: v.reals,
-          runs: v.runsOn(target),
-        })),
-        problem: problem.label,
-        flops: sum(problem, "flops"),
-        bytes: sum(problem, "bytes"),
-      };
-    });
-    if (options.json) return printJson(rows);
-    for (const row of rows) {
-      console.log(`${row.name}\n  ${row.formula}`);
-      for (const v of row.variants) {
-        console.log(`  ${v.runs ? "•" : "×"} ${v.name} (${v.types.join(", ")}): ${v.purpose}; ${v.file}`);
-      }
-      console.log(`  ${row.problem}: ${formatCount(row.flops)}FLOP, ${formatCount(row.bytes)}B\n`);
-    }
-    console.log(`• runs on ${target.adapterName}   × compiles only`);
-  });
-}
-
-async function check(name: string | undefined, options: CommonOptions & { seed?: number }): Promise<void> {
-  const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
-  const definitions = find(name);
-  const failed = await withGpu({ adapter: options.adapter }, async (gpu) => {
-    const { chosen, skipped } = selection(targetOf(gpu), definitions, options);
-    const results: CheckResult[] = [];
-    for (const { definition, variant, real } of chosen) {
-      const found = await checkVariant(gpu, definition, variant, real, seed);
-      results.push(...found);
-      if (options.json) continue;
-      const worst = found.reduce((a, b) => (b.worstError > a.worstError ? b : a));
-      const verdict = found.every((r) => r.passed) ? "ok  " : "FAIL";
-      console.log(
-        `${verdict}  ${`${definition.name} / ${variant.name} / ${real}`.padEnd(44)} worst ${worst.worstError.toExponential(1)} ` +
-          `(${worst.output}, ${worst.label}) over ${found.length} problems`,
-      );
-      for (const bad of found.filter((r) => !r.passed))
-        console.log(`      ${bad.label}: ${bad.output} is off by ${bad.worstError.toExponential(1)}`);
-    }
-    if (options.json) printJson({ seed, adapter: gpu.adapter.name, results, skipped });
-    else {
-      for (const s of skipped) console.log(`skip  ${s}: ${gpu.adapter.name} cannot run it`);
-      console.log(`seed ${seed} on ${gpu.adapter.name}; repeat with --seed ${seed}`);
-    }
-    return results.some((r) => !r.passed);
-  });
-  if (failed) throw new ExitCode(1);
-}
-
-function sum(problem: KernelCase, key: "flops" | "bytes"): number {
-  return problem.calls.reduce((total, c) => total + c[key], 0);
+function parseSize(value: string): number {
+  const size = Number(value);
+  if (!Number.isInteger(size) || size < 1 || size > 2 ** 16)
+    throw new InvalidArgumentError(`A size is a whole number from 1 to ${2 ** 16}.`);
+  return size;
 }

@@ -11,6 +11,13 @@ export class GpuError extends Error {
 /** The device refused a call as invalid: a bug in a kernel, a binding or a plan. */
 export class ValidationError extends GpuError {
   override name = "ValidationError";
+  constructor(
+    message: string,
+    /** Where in the kernel's file the fault shows, when a kernel and its host side do not fit. */
+    readonly diagnostics: readonly ShaderDiagnostic[] = [],
+  ) {
+    super(message);
+  }
 }
 
 /** An allocation did not fit in the adapter's memory. */

@@ -13,7 +13,17 @@ import {
   ShaderError,
   ValidationError,
 } from "./errors.js";
-import { applyTunables, type KernelLayout, reflect, type Tunables } from "./wgsl.js";
+import {
+  applyTunables,
+  faultAt,
+  type KernelLayout,
+  type Place,
+  placeOfBinding,
+  placeOfEntryPoint,
+  reflect,
+  shaderFault,
+  type Tunables,
+} from "./wgsl.js";
 
 export interface KernelSource extends Tunables {
   /** A file name in shaders/, or an absolute path. */
@@ -22,6 +32,8 @@ export interface KernelSource extends Tunables {
   readonly entryPoint?: string;
   /** The text to compile instead of the file's, when a kernel is tried from elsewhere (a git revision). */
   readonly text?: string;
+  /** Where `text` comes from, for messages: a path, or "HEAD~1:shaders/softmax.wgsl". Default: `file`. */
+  readonly shownAs?: string;
 }
 
 export type Params = Readonly<Record<string, number>>;
@@ -72,7 +84,7 @@ function sourceText(source: KernelSource): string {
   return text;
 }
 
-/** Identifies a compiled kernel: file, entry point, tunables and, if given, text. */
+/** Identifies a compiled kernel: file, entry point, tunables and, if given, text with its origin. */
 export function kernelKey(source: KernelSource): string {
   return JSON.stringify([
     source.file,
@@ -80,6 +92,7 @@ export function kernelKey(source: KernelSource): string {
     Object.entries(source.constants ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
     Object.entries(source.types ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)),
     source.text ?? null,
+    source.shownAs ?? null,
   ]);
 }
 
@@ -91,27 +104,33 @@ export class Kernel {
     readonly layout: KernelLayout,
     readonly pipeline: GPUComputePipeline,
     readonly groupLayout: GPUBindGroupLayout,
+    /** The text as it was written, in which faults are placed. */
+    private readonly original: string,
+    private readonly entryPoint: string,
   ) {}
 
   /** @throws ShaderError with the place in the file; UnsupportedError, ValidationError */
   static async compile(gpu: Gpu, source: KernelSource): Promise<Kernel> {
     gpu.check();
     const entryPoint = source.entryPoint ?? "main";
-    const path = shownPath(source.file);
-    const text = applyTunables(path, sourceText(source), source);
+    const path = source.shownAs ?? shownPath(source.file);
+    const original = sourceText(source);
+    const tuned = applyTunables(path, original, source);
     const name = `${source.file.replace(/^.*\//, "").replace(/\.wgsl$/, "")}:${entryPoint}`;
     const device = gpu.device;
 
     device.pushErrorScope("validation");
-    const module = device.createShaderModule({ label: name, code: text });
+    const module = device.createShaderModule({ label: name, code: tuned.text });
     const info = await module.getCompilationInfo();
     const scope = await device.popErrorScope();
-    const diagnostics = info.messages.map((m) => toDiagnostic(path, text, sourceText(source), m));
+    const diagnostics = info.messages.map((m) =>
+      toDiagnostic(gpu, path, original, m, (place) => tuned.placeInOriginal(place)),
+    );
     const errors = diagnostics.filter((d) => d.severity === "error");
     if (errors.length > 0) throw new ShaderError(formatDiagnostics(errors), errors);
-    if (scope) throw new ShaderError(`${path}: ${scope.message}`);
+    if (scope) throw shaderFault(path, original, { line: 1, column: 1 }, scope.message);
 
-    const layout = reflect(path, text, entryPoint);
+    const layout = reflect(path, tuned.text, entryPoint, original);
     device.pushErrorScope("validation");
     device.pushErrorScope("internal");
     let failure: Error | undefined;
@@ -140,13 +159,23 @@ export class Kernel {
     gpu.check();
     if (internal) throw asTypedError(internal, `compiling ${path}`);
     if (!pipeline || validation || failure) {
-      throw new ShaderError(
-        `${path}: entry point "${entryPoint}" cannot be made into a pipeline on ${gpu.adapter.name}: ` +
-          `${(validation?.message ?? failure?.message ?? "no reason given").trim()}`,
+      const reason = (validation?.message ?? failure?.message ?? "no reason given").trim();
+      throw shaderFault(
+        path,
+        original,
+        placeOfEntryPoint(original, entryPoint),
+        `entry point "${entryPoint}" cannot be made into a pipeline on ${gpu.adapter.name}: ${reason}`,
       );
     }
     gpu.counters.pipelines++;
-    return new Kernel(gpu, name, path, layout, pipeline, groupLayout);
+    return new Kernel(gpu, name, path, layout, pipeline, groupLayout, original, entryPoint);
+  }
+
+  /** The error of a call that does not fit the kernel, placed at what it does not fit. */
+  #misfit(label: string, place: Place, describe: (kernel: string) => string): ValidationError {
+    const fault = faultAt(this.file, this.original, place, describe(`kernel ${this.name}`));
+    const where = `${this.file}:${place.line}:${place.column}`;
+    return new ValidationError(`${label}: ${describe(`kernel ${this.name} (${where})`)}`, [fault]);
   }
 
   /**
@@ -163,15 +192,21 @@ export class Kernel {
     for (const b of this.layout.bindings) {
       if (b.kind === "uniform") {
         if (!uniform)
-          throw new ValidationError(`${label}: kernel ${this.name} needs its uniform "${b.name}".`);
+          throw this.#misfit(
+            label,
+            placeOfBinding(this.original, b.name),
+            (kernel) => `${kernel} needs its uniform "${b.name}".`,
+          );
         entries.push({ binding: b.binding, resource: uniform });
         continue;
       }
       const given = bindings[b.name];
       if (!given) {
-        throw new ValidationError(
-          `${label}: kernel ${this.name} (${this.file}) needs a buffer named "${b.name}"; ` +
-            `it was given ${Object.keys(bindings).join(", ") || "none"}.`,
+        throw this.#misfit(
+          label,
+          placeOfBinding(this.original, b.name),
+          (kernel) =>
+            `${kernel} needs a buffer named "${b.name}"; it was given ${Object.keys(bindings).join(", ") || "none"}.`,
         );
       }
       if (given === UNUSED) {
@@ -180,8 +215,10 @@ export class Kernel {
       }
       const dtype = given.dtype;
       if (b.dtype !== undefined && dtype !== b.dtype) {
-        throw new ValidationError(
-          `${label}: "${b.name}" of kernel ${this.name} (${this.file}) holds ${b.dtype}; "${given.buffer.label}" is ${dtype}.`,
+        throw this.#misfit(
+          label,
+          placeOfBinding(this.original, b.name),
+          (kernel) => `"${b.name}" of ${kernel} holds ${b.dtype}; "${given.buffer.label}" is ${dtype}.`,
         );
       }
       const offset = given.offset * BYTES[dtype];
@@ -204,9 +241,11 @@ export class Kernel {
     }
     for (const name of Object.keys(bindings)) {
       if (!this.layout.bindings.some((b) => b.name === name)) {
-        throw new ValidationError(
-          `${label}: kernel ${this.name} (${this.file}) has no binding "${name}". It has: ` +
-            `${this.layout.bindings.map((b) => b.name).join(", ")}.`,
+        throw this.#misfit(
+          label,
+          placeOfEntryPoint(this.original, this.entryPoint),
+          (kernel) =>
+            `${kernel} has no binding "${name}". It has: ${this.layout.bindings.map((b) => b.name).join(", ")}.`,
         );
       }
     }
@@ -220,8 +259,14 @@ export class Kernel {
     const missing = expected.filter((name) => params[name] === undefined);
     const unknown = Object.keys(params).filter((name) => !expected.includes(name));
     if (missing.length > 0 || unknown.length > 0) {
-      throw new ValidationError(
-        `${label}: kernel ${this.name} (${this.file}) takes the parameters ${expected.join(", ") || "none"}; ` +
+      const uniform = this.layout.uniform?.name;
+      throw this.#misfit(
+        label,
+        uniform === undefined
+          ? placeOfEntryPoint(this.original, this.entryPoint)
+          : placeOfBinding(this.original, uniform),
+        (kernel) =>
+          `${kernel} takes the parameters ${expected.join(", ") || "none"}; ` +
           `${missing.length > 0 ? `missing: ${missing.join(", ")}` : `unknown: ${unknown.join(", ")}`}.`,
       );
     }
@@ -247,22 +292,39 @@ export class Kernel {
   }
 }
 
+/** What a WGSL extension needs of an adapter, by the extension's name. */
+const EXTENSIONS: Readonly<Record<string, { readonly feature: string; readonly what: string }>> = {
+  f16: { feature: "shader-f16", what: "16-bit floats" },
+  subgroups: { feature: "subgroups", what: "subgroups" },
+  chromium_experimental_subgroup_matrix: {
+    feature: "chromium-experimental-subgroup-matrix",
+    what: "subgroup matrices",
+  },
+};
+
+/** The compiler speaks of an environment; people want to know that it is the adapter that lacks something. */
+function explained(gpu: Gpu, message: string): string {
+  const name = /extension '(\w+)' is not allowed/.exec(message)?.[1];
+  const extension = name === undefined ? undefined : EXTENSIONS[name];
+  if (!extension || gpu.hasFeature(extension.feature)) return message;
+  return `${message}: ${gpu.adapter.name} has no ${extension.what} (to compile without running, set SLM_BACKEND=null)`;
+}
+
 /** A message of the compiler, placed in the text as it was written. */
 export function toDiagnostic(
+  gpu: Gpu,
   path: string,
-  text: string,
   original: string,
   m: GPUCompilationMessage,
+  placeInOriginal: (place: Place) => Place,
 ): ShaderDiagnostic {
-  const prefix =
-    text.startsWith("enable f16; ") && !original.startsWith("enable f16; ") ? "enable f16; ".length : 0;
-  const column = m.lineNum === 1 ? Math.max(1, m.linePos - prefix) : m.linePos;
+  const place = placeInOriginal({ line: Math.max(1, m.lineNum), column: Math.max(1, m.linePos) });
   return {
     severity: m.type,
     file: path,
-    line: Math.max(1, m.lineNum),
-    column: Math.max(1, column),
-    message: m.message,
-    text: original.split("\n")[Math.max(0, m.lineNum - 1)] ?? "",
+    line: Math.max(1, place.line),
+    column: Math.max(1, place.column),
+    message: explained(gpu, m.message),
+    text: original.split("\n")[place.line - 1] ?? "",
   };
 }

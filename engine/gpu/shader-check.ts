@@ -2,7 +2,15 @@
 import type { Gpu } from "./device.js";
 import type { ShaderDiagnostic } from "./errors.js";
 import { toDiagnostic } from "./kernel.js";
-import { blankComments, entryPoints } from "./wgsl.js";
+import {
+  applyTunables,
+  blankComments,
+  entryPoints,
+  faultAt,
+  type Place,
+  placeOfEntryPoint,
+  type Tunables,
+} from "./wgsl.js";
 
 export interface ShaderCheck {
   /** Errors, warnings and remarks, in the order of the file. */
@@ -11,24 +19,37 @@ export interface ShaderCheck {
   readonly entryPoints: readonly { readonly name: string; readonly line: number }[];
 }
 
-/** Compiles a text down to the driver's pipelines, as far as its constants are given. */
-export async function checkShader(gpu: Gpu, file: string, text: string): Promise<ShaderCheck> {
+/**
+ * Compiles a text down to the driver's pipelines, as far as its constants are given. Without tunables the text is
+ * compiled as it stands; with them it is also given `enable f16;` where they bring f16 in, as the engine's kernels are.
+ * @throws ShaderError for a tunable that the text does not have
+ */
+export async function checkShader(
+  gpu: Gpu,
+  file: string,
+  text: string,
+  tunables?: Tunables,
+): Promise<ShaderCheck> {
   gpu.check();
   const { device } = gpu;
+  const tuned = tunables ? applyTunables(file, text, tunables) : { text, placeInOriginal: (p: Place) => p };
   device.pushErrorScope("validation");
-  const module = device.createShaderModule({ label: file, code: text });
+  const module = device.createShaderModule({ label: file, code: tuned.text });
   const { messages } = await module.getCompilationInfo();
   const invalid = await device.popErrorScope();
-  const diagnostics = messages.map((message) => toDiagnostic(file, text, text, message));
-  const points = entryPoints(text).map((name) => ({ name, line: lineOf(text, name) }));
+  const diagnostics = messages.map((message) =>
+    toDiagnostic(gpu, file, text, message, (place) => tuned.placeInOriginal(place)),
+  );
+  const points = entryPoints(text).map((name) => ({ name, line: placeOfEntryPoint(text, name).line }));
   const isBroken = diagnostics.some(({ severity }) => severity === "error");
-  if (invalid && !isBroken) diagnostics.push(at(file, text, 1, invalid.message));
+  if (invalid && !isBroken) diagnostics.push(faultAt(file, text, { line: 1, column: 1 }, invalid.message));
   /* an override without a value is given one by the program that uses the file */
   const isOpen = /\boverride\s+\w+\s*(?::[^;=]*)?;/.test(blankComments(text));
   if (!invalid && !isBroken && !isOpen) {
-    for (const { name, line } of points) {
+    for (const { name } of points) {
       const message = await pipelineFault(device, module, name);
-      if (message !== undefined) diagnostics.push(at(file, text, line, message));
+      if (message !== undefined)
+        diagnostics.push(faultAt(file, text, placeOfEntryPoint(text, name), message));
     }
   }
   gpu.check();
@@ -55,15 +76,4 @@ async function pipelineFault(
   const internal = await device.popErrorScope();
   const validation = await device.popErrorScope();
   return validation?.message ?? internal?.message ?? failure;
-}
-
-function at(file: string, text: string, line: number, message: string): ShaderDiagnostic {
-  const shown = text.split("\n")[line - 1] ?? "";
-  const column = shown.length - shown.trimStart().length + 1;
-  return { severity: "error", file, line, column, message: message.trim().split("\n")[0], text: shown };
-}
-
-function lineOf(text: string, name: string): number {
-  const position = new RegExp(`\\bfn\\s+${name}\\b`).exec(blankComments(text))?.index ?? 0;
-  return text.slice(0, position).split("\n").length;
 }

@@ -4,7 +4,7 @@
  */
 import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import type { DType } from "./buffer.js";
-import { ShaderError } from "./errors.js";
+import { formatDiagnostics, type ShaderDiagnostic, ShaderError } from "./errors.js";
 
 export type ConstantValue = number | boolean;
 
@@ -38,22 +38,100 @@ export interface KernelLayout {
     | undefined;
 }
 
+/** A line and a column, both counted from 1. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A text with its tunables set, which knows where each of its characters stood before. */
+export interface TunedText {
+  readonly text: string;
+  /** The place in the text as it was written of a place in this one. */
+  placeInOriginal(place: Place): Place;
+}
+
+/** What took the place of `length` characters at `start`. */
+interface Edit {
+  readonly start: number;
+  readonly length: number;
+  readonly replacement: string;
+}
+
 /** Source with comments replaced by blanks of the same length, so that positions stay. */
 export function blankComments(source: string): string {
-  return source.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, (comment) => comment.replace(/[^\n]/g, " "));
+  let blanked = "";
+  let position = 0;
+  for (;;) {
+    const start = source.slice(position).search(/\/[/*]/) + position;
+    if (start < position) return blanked + source.slice(position);
+    const end = source[start + 1] === "/" ? lineEnd(source, start) : blockEnd(source, start);
+    blanked += source.slice(position, start) + source.slice(start, end).replace(/[^\n]/g, " ");
+    position = end;
+  }
+}
+
+function lineEnd(source: string, start: number): number {
+  const end = source.indexOf("\n", start);
+  return end < 0 ? source.length : end;
+}
+
+/** Where the block comment at `start` ends; in WGSL block comments nest. */
+function blockEnd(source: string, start: number): number {
+  let depth = 0;
+  for (const mark of source.slice(start).matchAll(/\/\*|\*\//g)) {
+    depth += mark[0] === "/*" ? 1 : -1;
+    if (depth === 0) return start + mark.index + 2;
+  }
+  return source.length;
 }
 
 /** Replaces the value of each named `const` and `alias`, in place. @throws ShaderError for a name that is not there. */
-export function applyTunables(file: string, source: string, tunables: Tunables): string {
+export function applyTunables(file: string, source: string, tunables: Tunables): TunedText {
+  const edits: Edit[] = [];
   let text = source;
+  const apply = (edit: Edit) => {
+    edits.push(edit);
+    text = `${text.slice(0, edit.start)}${edit.replacement}${text.slice(edit.start + edit.length)}`;
+  };
   for (const [name, value] of Object.entries(tunables.constants ?? {})) {
-    text = override(file, text, name, "const", (type) => formatConstant(value, type));
+    apply(override(file, text, name, "const", (type) => formatConstant(value, type)));
   }
   for (const [name, type] of Object.entries(tunables.types ?? {})) {
-    text = override(file, text, name, "alias", () => type);
+    apply(override(file, text, name, "alias", () => type));
   }
-  const half = /\bf16\b/.test(blankComments(text)) && !/^\s*enable\s+f16\s*;/m.test(blankComments(text));
-  return half ? `enable f16; ${text}` : text;
+  const blanked = blankComments(text);
+  if (/\bf16\b/.test(blanked) && !/^\s*enable\s+f16\s*;/m.test(blanked))
+    apply({ start: 0, length: 0, replacement: "enable f16; " });
+  return {
+    text,
+    placeInOriginal: (place) => placeAt(source, offsetBefore(edits, offsetOf(text, place))),
+  };
+}
+
+/** An offset of a text before its edits, which are undone from the last to the first. */
+function offsetBefore(edits: readonly Edit[], offset: number): number {
+  let before = offset;
+  for (const { start, length, replacement } of [...edits].reverse()) {
+    if (before >= start + replacement.length) before += length - replacement.length;
+    else if (before > start) before = start;
+  }
+  return before;
+}
+
+function offsetOf(text: string, { line, column }: Place): number {
+  let start = 0;
+  for (let n = 1; n < line; n++) {
+    const end = text.indexOf("\n", start);
+    if (end < 0) break;
+    start = end + 1;
+  }
+  return start + column - 1;
+}
+
+function placeAt(text: string, offset: number): Place {
+  const start = offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
+  return { line: text.slice(0, offset).split("\n").length, column: offset - start + 1 };
 }
 
 function override(
@@ -62,20 +140,22 @@ function override(
   name: string,
   keyword: "const" | "alias",
   format: (type: string) => string,
-): string {
+): Edit {
+  const blanked = blankComments(text);
   const pattern = new RegExp(`^([ \\t]*${keyword}\\s+${name}\\s*(?::\\s*([\\w<>]+)\\s*)?=)([^;]*);`, "m");
-  const match = pattern.exec(blankComments(text));
+  const match = pattern.exec(blanked);
   if (!match) {
-    const known = [...blankComments(text).matchAll(new RegExp(`^[ \\t]*${keyword}\\s+(\\w+)`, "gm"))].map(
-      (m) => m[1],
-    );
+    const known = [...blanked.matchAll(new RegExp(`^[ \\t]*${keyword}\\s+(\\w+)`, "gm"))].map((m) => m[1]);
     throw new ShaderError(
       `${file} has no top-level \`${keyword} ${name}\`. It has: ${known.join(", ") || "none"}.`,
     );
   }
-  const start = match.index + match[1].length;
   const breaks = match[3].replace(/[^\n]/g, "");
-  return `${text.slice(0, start)} ${format(match[2] ?? "")}${breaks}${text.slice(start + match[3].length)}`;
+  return {
+    start: match.index + match[1].length,
+    length: match[3].length,
+    replacement: ` ${format(match[2] ?? "")}${breaks}`,
+  };
 }
 
 function formatConstant(value: ConstantValue, type: string): string {
@@ -88,6 +168,32 @@ function formatConstant(value: ConstantValue, type: string): string {
 /** Names of module-scope functions that are compute entry points. */
 export function entryPoints(source: string): string[] {
   return [...blankComments(source).matchAll(/@compute\b[^;{}]*?\bfn\s+(\w+)/g)].map((m) => m[1]);
+}
+
+/** Where the line of an entry point begins; the first line where there is none of the name. */
+export function placeOfEntryPoint(source: string, name: string): Place {
+  const { line } = placeAt(source, new RegExp(`\\bfn\\s+${name}\\b`).exec(blankComments(source))?.index ?? 0);
+  const shown = source.split("\n")[line - 1];
+  return { line, column: shown.length - shown.trimStart().length + 1 };
+}
+
+/** Where the name of a module-scope `var` is declared; the first line where there is none of the name. */
+export function placeOfBinding(source: string, name: string): Place {
+  const pattern = new RegExp(`\\bvar\\s*(?:<[^>]*>)?\\s*(?=${name}\\b)`);
+  const match = pattern.exec(blankComments(source));
+  return placeAt(source, match ? match.index + match[0].length : 0);
+}
+
+/** An error at a place in a file. */
+export function faultAt(file: string, source: string, place: Place, message: string): ShaderDiagnostic {
+  const text = source.split("\n")[place.line - 1] ?? "";
+  return { severity: "error", file, ...place, message: message.trim().split("\n")[0], text };
+}
+
+/** A fault as the error to throw for it: its message is the place, the line and a caret. */
+export function shaderFault(file: string, source: string, place: Place, message: string): ShaderError {
+  const fault = faultAt(file, source, place, message);
+  return new ShaderError(formatDiagnostics([fault]), [fault]);
 }
 
 interface FunctionText {
@@ -137,8 +243,11 @@ function usedWords(all: FunctionText[], entry: string): Set<string> {
  * The bindings that one entry point uses, and the fields of its uniform struct.
  * wgsl_reflect cannot read `enable a, b;` nor subgroup-matrix calls, so it gets a copy without
  * directives and with empty function bodies; which bindings are used is found in the text.
+ * `original` is the text as it was written, in which faults are placed.
  */
-export function reflect(file: string, source: string, entry: string): KernelLayout {
+export function reflect(file: string, source: string, entry: string, original = source): KernelLayout {
+  const fault = (name: string, message: string) =>
+    shaderFault(file, original, placeOfBinding(original, name), message);
   const blanked = blankComments(source);
   const all = functions(blanked);
   if (!entryPoints(source).includes(entry)) {
@@ -177,8 +286,9 @@ export function reflect(file: string, source: string, entry: string): KernelLayo
   for (const variable of [...reflection.uniforms, ...reflection.storage]) {
     if (!used.has(variable.name)) continue;
     if (variable.group !== 0) {
-      throw new ShaderError(
-        `${file}: binding "${variable.name}" is in group ${variable.group}; kernels use group 0.`,
+      throw fault(
+        variable.name,
+        `binding "${variable.name}" is in group ${variable.group}; kernels use group 0.`,
       );
     }
     const isUniform = reflection.uniforms.includes(variable);
@@ -192,13 +302,13 @@ export function reflect(file: string, source: string, entry: string): KernelLayo
       lanes,
     });
     if (isUniform) {
-      if (uniform)
-        throw new ShaderError(`${file}: "${entry}" uses two uniform bindings; the engine binds one.`);
+      if (uniform) throw fault(variable.name, `"${entry}" uses two uniform bindings; the engine binds one.`);
       const fields = (type.members ?? []).map((m) => {
         const scalar = m.type.name;
         if (scalar !== "f32" && scalar !== "u32" && scalar !== "i32") {
-          throw new ShaderError(
-            `${file}: ${variable.name}.${m.name} is ${scalar}; uniform fields are f32, u32 or i32.`,
+          throw fault(
+            variable.name,
+            `${variable.name}.${m.name} is ${scalar}; uniform fields are f32, u32 or i32.`,
           );
         }
         return { name: m.name, offset: m.offset, type: scalar } as UniformField;

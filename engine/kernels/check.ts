@@ -12,6 +12,8 @@ export interface CheckResult {
   readonly variant: string;
   readonly real: Real;
   readonly label: string;
+  /** The tile that the problem was solved with, where the kernel has several. */
+  readonly tile?: string;
   readonly worstError: number;
   readonly output: string;
   readonly passed: boolean;
@@ -95,6 +97,7 @@ export async function checkVariant(
       variant: variant.name,
       real,
       label: problem.label,
+      tile: problem.tile,
       worstError: worst.error,
       output: worst.output,
       passed: worst.error <= TOLERANCE[real],

@@ -27,6 +27,8 @@ export interface CaseBuffer {
 export interface KernelCase {
   /** Shapes and options, for people: "m 17 n 33 k 65, transposed b". */
   readonly label: string;
+  /** The tile that the calls are built with, where the kernel has several. */
+  readonly tile?: string;
   readonly buffers: Readonly<Record<string, CaseBuffer>>;
   readonly calls: readonly KernelCall<string>[];
   /** Expected outputs by buffer name; only the buffers named here are compared. */
@@ -54,6 +56,8 @@ export interface KernelDefinition {
   cases(context: CaseContext): KernelCase[];
   /** One problem of a size worth timing on this target. */
   benchmark(context: CaseContext): KernelCase;
+  /** The benchmark at another size, where one number says it: the n of a product n × n × n. */
+  benchmarkAt?(context: CaseContext, size: number): KernelCase;
 }
 
 export interface CaseContext {
@@ -74,4 +78,21 @@ export function realSources(file: string, entryPoints: readonly string[]): Kerne
 /** Values as the device will hold them, so that a reference sees the same inputs. */
 export function roundTo(real: Real, values: Float32Array): Float32Array {
   return real === "f16" ? fromHalf(toHalf(values)) : values;
+}
+
+/** Most values drawn for one buffer. Larger buffers repeat them: to draw a hundred million takes longer than to time. */
+const MOST_DRAWN = 2 ** 20;
+
+/** Random input as the device will hold it. */
+export function randomReals(random: Random, real: Real, count: number): Float32Array {
+  const drawn = roundTo(real, random.normals(Math.min(count, MOST_DRAWN)));
+  if (count <= MOST_DRAWN) return drawn;
+  const values = new Float32Array(count);
+  for (let at = 0; at < count; at += MOST_DRAWN) values.set(drawn.subarray(0, count - at), at);
+  return values;
+}
+
+/** A problem's shape and, where there is one, its tile, for people. */
+export function describeCase({ label, tile }: Pick<KernelCase, "label" | "tile">): string {
+  return tile === undefined ? label : `${label}, tile ${tile}`;
 }

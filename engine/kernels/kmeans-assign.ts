@@ -3,7 +3,7 @@
  * Portable variants agree in every bit, whatever their tile, so choosing one by measurement never changes a result.
  */
 import type { KernelCall } from "../gpu/index.js";
-import { type KernelCase, type KernelDefinition, roundTo } from "./definition.js";
+import { type CaseContext, type KernelCase, type KernelDefinition, randomReals } from "./definition.js";
 import { PANEL_LANES, PREPARE_SOURCES, padRows, panelRows, rowNorms } from "./kmeans-prepare.js";
 import { rowGroups, type Target } from "./target.js";
 
@@ -258,20 +258,29 @@ export const kmeansAssign: KernelDefinition = {
   },
   benchmark(context) {
     const points = context.target.software ? 4096 : 1 << 20;
-    const [tile] = assignTiles(context.target, context.variant as AssignVariant);
-    return assignCase(context, tile, { points, clusters: 1024, dimensions: 256 });
+    const shape = { points, clusters: 1024, dimensions: 256 };
+    return assignCase(context, preferredTile(context, shape), shape);
   },
 };
 
+/** The tile that was measured to be fastest here for the shape, else the best guess. */
+function preferredTile({ target, variant: name }: CaseContext, shape: AssignShape): AssignTile {
+  const variant = name as AssignVariant;
+  const tiles = assignTiles(target, variant);
+  const shapeClass = assignClass(shape, variant);
+  const preferred = target.preferences?.preferred("kmeans", shapeClass, { ...shape, variant });
+  return tiles.find((tile) => assignTileName(tile) === preferred) ?? tiles[0];
+}
+
 /** A random problem of one shape; the tuner times it too. */
 export function assignCase(
-  { target, random, real }: Parameters<KernelDefinition["cases"]>[0],
+  { target, random, real }: CaseContext,
   tile: AssignTile,
   shape: AssignShape,
 ): KernelCase {
   const { points, clusters, dimensions } = shape;
-  const x = roundTo(real, random.normals(points * dimensions));
-  const centroids = roundTo(real, random.normals(clusters * dimensions));
+  const x = randomReals(random, real, points * dimensions);
+  const centroids = randomReals(random, real, clusters * dimensions);
   /* two equal centroids: the lower one must win */
   if (clusters > 2) centroids.copyWithin((clusters - 1) * dimensions, dimensions, 2 * dimensions);
   const sizes = assignBuffers(tile, shape);
@@ -280,7 +289,8 @@ export function assignCase(
     ...(sizes.halfPoints > 0 && { halfPoints: "halfPoints", halfCentroids: "halfCentroids" }),
   };
   return {
-    label: `${points} × ${dimensions} to ${clusters}, tile ${tile.points} × ${tile.clusters}`,
+    label: `${points} × ${dimensions} to ${clusters}`,
+    tile: assignTileName(tile),
     buffers: {
       x: { dtype: "f32", elements: x.length, data: x },
       centroids: { dtype: "f32", elements: centroids.length, data: centroids },

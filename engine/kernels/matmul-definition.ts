@@ -1,15 +1,15 @@
 /** What is known of the matrix product besides its WGSL: variants, problems, float64 reference. */
-import type { KernelCall, KernelSource } from "../gpu/index.js";
+import { formatBytes, type KernelCall, type KernelSource, UnsupportedError } from "../gpu/index.js";
 import {
   type CaseContext,
   type KernelCase,
   type KernelDefinition,
   type KernelVariant,
   type Real,
-  roundTo,
+  randomReals,
 } from "./definition.js";
 import { ACTIVATIONS, type MatmulShape, matmulCalls, matmulWorkspace } from "./matmul.js";
-import { type MatmulTile, tilesOf } from "./matmul-tiles.js";
+import { type MatmulTile, tileFor, tilesOf, variantFor } from "./matmul-tiles.js";
 import { ANY_TARGET, type Target } from "./target.js";
 
 type Variant = MatmulTile["variant"];
@@ -74,11 +74,11 @@ export function matmulCase(
   const { m, n, k, batch = 1, transposeA = false, transposeB = false } = shape;
   const strideA = shape.strideA ?? m * k;
   const strideB = shape.strideB ?? k * n;
-  const a = roundTo(shape.a, random.normals(strideA * (batch - 1) + m * k));
-  const b = roundTo(shape.b, random.normals(strideB * (batch - 1) + k * n));
-  const bias = options.bias ? roundTo(real, random.normals(n)) : undefined;
-  const residual = options.residual ? roundTo(shape.c, random.normals(m * n * batch)) : undefined;
-  const before = options.before ? roundTo(shape.c, random.normals(m * n * batch)) : undefined;
+  const a = randomReals(random, shape.a, strideA * (batch - 1) + m * k);
+  const b = randomReals(random, shape.b, strideB * (batch - 1) + k * n);
+  const bias = options.bias ? randomReals(random, real, n) : undefined;
+  const residual = options.residual ? randomReals(random, shape.c, m * n * batch) : undefined;
+  const before = options.before ? randomReals(random, shape.c, m * n * batch) : undefined;
   const index = groups(shape);
   const workspace = matmulWorkspace(target, shape);
   const bindings = {
@@ -91,6 +91,7 @@ export function matmulCase(
   };
   return {
     label: `${transposeA ? "T" : "N"}${transposeB ? "T" : "N"} ${batch > 1 ? `${batch} × ` : ""}${m} × ${n} × ${k}`,
+    tile: tile.name,
     buffers: {
       a: { dtype: shape.a, elements: a.length, data: a },
       b: { dtype: shape.b, elements: b.length, data: b },
@@ -179,16 +180,40 @@ export const matmul: KernelDefinition = {
     variant("tensor", "tensor cores (subgroup matrices)", (t) => t.tensorCores !== undefined),
   ],
   cases(context) {
-    const name = context.variant as Variant;
-    return tilesOf(name, context.target)
-      .slice(0, 1)
-      .flatMap((tile) =>
-        shapes(context.real, name).map(([shape, options]) => matmulCase(context, shape, tile, options)),
-      );
+    const size = benchmarkSize(context);
+    return shapes(context.real, context.variant as Variant).map(([shape, options]) => {
+      /* the tile of the benchmark in this layout: the shapes here are too small to be worth a measurement */
+      const tile = preferredTile(context, { ...shape, m: size, n: size, k: size, batch: 1 });
+      return matmulCase(context, shape, tile, options);
+    });
   },
   benchmark(context) {
-    const size = context.target.software ? 512 : 4096;
-    const shape = { m: size, n: size, k: size, a: context.real, b: context.real, c: context.real };
-    return matmulCase(context, shape, tilesOf(context.variant as Variant, context.target)[0]);
+    return square(context, benchmarkSize(context));
+  },
+  benchmarkAt(context, size) {
+    const { maxBindingBytes } = context.target;
+    const bytes = size * size * (context.real === "f16" ? 2 : 4);
+    if (bytes > maxBindingBytes)
+      throw new UnsupportedError(
+        `A matrix of ${size} × ${size} takes ${formatBytes(bytes)} in ${context.real}; ${context.target.adapterName} binds at ` +
+          `most ${formatBytes(maxBindingBytes)} at once. Choose a smaller size.`,
+      );
+    return square(context, size);
   },
 };
+
+function benchmarkSize({ target }: CaseContext): number {
+  return target.software ? 512 : 4096;
+}
+
+function square(context: CaseContext, size: number): KernelCase {
+  const shape = { m: size, n: size, k: size, a: context.real, b: context.real, c: context.real };
+  return matmulCase(context, shape, preferredTile(context, shape));
+}
+
+/** What training would take here for the shape; the best guess of a variant that training would not take. */
+function preferredTile({ target, variant }: CaseContext, shape: MatmulShape): MatmulTile {
+  return variantFor(target, shape) === variant
+    ? tileFor(target, shape)
+    : tilesOf(variant as Variant, target)[0];
+}

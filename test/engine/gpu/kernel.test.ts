@@ -100,6 +100,9 @@ describe("kernels", () => {
       kernel: { file: "scale.wgsl", text: wrong, constants: { WORKGROUP: 1 } },
     });
     await rejected(overridden, ShaderError, /scale\.wgsl:8:45/);
+    const sameLine = `const W: u32 = 64u; const Y: u32 = z;\n${SCALE}`;
+    const beside = recording({ kernel: { file: "scale.wgsl", text: sameLine, constants: { W: 8 } } });
+    await rejected(beside, ShaderError, /scale\.wgsl:1:36: error: unresolved value 'z'/);
     if (!gpu.hasFeature("shader-f16")) return t.skip("no f16 on this adapter");
     const first = "alias Real = f32; const X: Real = wrong;\n";
     const half = recording({ kernel: { file: "scale.wgsl", text: first + SCALE, types: { Real: "f16" } } });
@@ -108,7 +111,38 @@ describe("kernels", () => {
 
   test("a workgroup that the adapter does not take is refused with its name", async () => {
     const big = SCALE.replace("64u", "1048576u");
-    await rejected(withText(big), ShaderError, /scale\.wgsl: entry point "main"/, /1048576/);
+    const error = await rejected(
+      withText(big),
+      ShaderError,
+      /scale\.wgsl:7:1: error: entry point "main" cannot be made into a pipeline/m,
+      /1048576/,
+    );
+    assert.deepEqual(
+      error.diagnostics.map((d) => [d.line, d.column, d.severity]),
+      [[7, 1, "error"]],
+    );
+  });
+
+  test("an extension that the adapter lacks is named as what the adapter lacks", async (t) => {
+    const name = "chromium_experimental_subgroup_matrix";
+    if (gpu.hasFeature("chromium-experimental-subgroup-matrix")) return t.skip("this adapter has it");
+    const { message } = await rejected(withText(`enable ${name};\n${SCALE}`), ShaderError);
+    assert.ok(message.split("\n")[0].includes(`: ${gpu.adapter.name} has no subgroup matrices`), message);
+  });
+
+  test("a text from elsewhere is shown as where it comes from", async () => {
+    const from = (text: string, entryPoint = "main") =>
+      recording({ kernel: { file: "scale.wgsl", text, entryPoint, shownAs: "HEAD~1:scale.wgsl" } });
+    await rejected(from(SCALE.replace("64u", "x")), ShaderError, /^HEAD~1:scale\.wgsl:5:24: error: /);
+    await rejected(from(SCALE, "scale"), ShaderError, /^HEAD~1:scale\.wgsl has no compute entry point/);
+    const error = await rejected(
+      from(SCALE.replaceAll("input", "inputs")),
+      ValidationError,
+      /block 3 \/ scale: kernel scale:main \(HEAD~1:scale\.wgsl:3:42\) needs a buffer named "inputs"/,
+    );
+    const [{ file, line, column, text }] = error.diagnostics;
+    assert.deepEqual([file, line], ["HEAD~1:scale.wgsl", 3]);
+    assert.ok(text.slice(column - 1).startsWith("inputs: "), text);
   });
 
   test("a file that is not there, a constant and an entry point that the file does not have", async () => {
@@ -146,7 +180,7 @@ describe("kernels", () => {
     await rejected(
       wrong,
       ValidationError,
-      /"input" of kernel scale:main \(.*scale\.wgsl\) holds f32; "ids" is u32/,
+      /"input" of kernel scale:main \(.*scale\.wgsl:3:42\) holds f32; "ids" is u32/,
     );
     ids.destroy();
   });

@@ -22,7 +22,7 @@ describe("overrides", () => {
   ].join("\n");
 
   test("replace the value and keep the declared type, in the type's own notation", () => {
-    const text = applyTunables("k.wgsl", source, {
+    const { text } = applyTunables("k.wgsl", source, {
       constants: { TILE: 32, SCALE: 2, ON: false, N: -7, WIDE: 12 },
       types: { Element: "vec2<f32>" },
     });
@@ -39,7 +39,7 @@ describe("overrides", () => {
   });
 
   test("keep every line where it was, comments too", () => {
-    const text = applyTunables("k.wgsl", source, {
+    const { text } = applyTunables("k.wgsl", source, {
       constants: { WIDE: 12, TILE: 1 },
       types: { Real: "f32" },
     });
@@ -52,22 +52,45 @@ describe("overrides", () => {
   });
 
   test("switch f16 on exactly where it is used, on the first line", () => {
-    const half = applyTunables("k.wgsl", source, { types: { Real: "f16" } });
+    const { text: half } = applyTunables("k.wgsl", source, { types: { Real: "f16" } });
     assert.match(half, /^enable f16; \/\/ const TILE/);
     assert.equal(lines(half), lines(source));
-    assert.equal(applyTunables("k.wgsl", source, {}), source);
-    assert.equal(applyTunables("k.wgsl", "// f16 in words\nfn f() {}", {}), "// f16 in words\nfn f() {}");
+    assert.equal(applyTunables("k.wgsl", source, {}).text, source);
+    assert.equal(
+      applyTunables("k.wgsl", "// f16 in words\nfn f() {}", {}).text,
+      "// f16 in words\nfn f() {}",
+    );
     const enabled = "enable f16;\nalias Real = f16;";
-    assert.equal(applyTunables("k.wgsl", enabled, {}), enabled);
+    assert.equal(applyTunables("k.wgsl", enabled, {}).text, enabled);
   });
 
   test("f32 constants are written so that WGSL takes them, also when tiny or huge", () => {
     for (const value of [1e-30, 1e21, 1e22, -0.1, 123456789, 2 ** 60]) {
-      const text = applyTunables("k.wgsl", "const X: f32 = 0.0;", { constants: { X: value } });
+      const { text } = applyTunables("k.wgsl", "const X: f32 = 0.0;", { constants: { X: value } });
       const literal = /= ([^;]+);/.exec(text)![1];
       assert.match(literal, /^-?(\d+\.\d*|\d*\.\d+|\d+)([eE][+-]?\d+)?f?$/, literal);
       assert.equal(Number(literal.replace(/f$/, "")), value);
     }
+  });
+
+  test("know where a character stood before, whatever was put in front of it", () => {
+    const line = "const W: u32 = 64u; const Y: u32 = z;";
+    const { text, placeInOriginal } = applyTunables("k.wgsl", `${line}\nalias R = f32; const V: R = y;`, {
+      constants: { W: 8 },
+      types: { R: "f16" },
+    });
+    const placeOf = (name: string) => {
+      const before = text.slice(0, text.indexOf(name)).split("\n");
+      return placeInOriginal({ line: before.length, column: before[before.length - 1].length + 1 });
+    };
+    assert.deepEqual(placeOf("const W"), { line: 1, column: 1 });
+    assert.deepEqual(placeOf("z;"), { line: 1, column: line.indexOf("z;") + 1 });
+    assert.deepEqual(placeOf("y;"), { line: 2, column: "alias R = f32; const V: R = y;".indexOf("y;") + 1 });
+    /* what stands in the new value is placed where the old one begins */
+    assert.deepEqual(placeOf("8u"), { line: 1, column: "const W: u32 =".length + 1 });
+    const wide = applyTunables("k.wgsl", source, { constants: { WIDE: 123456 } });
+    const real = wide.text.split("\n").findIndex((l) => l.startsWith("alias Real")) + 1;
+    assert.deepEqual(wide.placeInOriginal({ line: real, column: 7 }), { line: 9, column: 7 });
   });
 
   test("of a name that is not there are refused with the names that are", () => {
@@ -160,6 +183,11 @@ describe("reflection", () => {
       /"output" is in group 1/,
     );
     refuses(KERNEL.replace("shift: i32", "shift: vec2<f32>"), "first", /params\.shift is vec2/);
+    refuses(
+      KERNEL.replace("@group(0) @binding(1)", "@group(1) @binding(1)"),
+      "first",
+      /^k\.wgsl:6:\d+: error: binding "output"/,
+    );
   });
 
   test("comments become blanks of the same length", () => {
@@ -167,5 +195,25 @@ describe("reflection", () => {
     const blanked = blankComments(text);
     assert.equal(blanked, "a     \n     d     \nf");
     assert.equal(blanked.length, text.length);
+  });
+
+  test("block comments nest, and what opens one inside a line comment does not", () => {
+    for (const [text, bare] of [
+      ["a /* /* b */ c */ d", "a d"],
+      ["a /* // b */ c", "a c"],
+      ["a // /* b\nc */", "a \nc */"],
+      ["a /*/ b */ c", "a c"],
+      ["a /* /* b */ c", "a "],
+      ["/**/a/***/b", "a b"],
+    ]) {
+      const blanked = blankComments(text);
+      assert.equal(blanked.length, text.length, text);
+      assert.equal(blanked.replace(/ +/g, " ").trim(), bare.trim(), text);
+    }
+    const nested = KERNEL.replace(
+      "@compute",
+      "/* /* old */ @compute @workgroup_size(1) fn gone() {} */ @compute",
+    );
+    assert.deepEqual(entryPoints(nested), ["first", "second"]);
   });
 });
