@@ -11,7 +11,7 @@ import { Random } from "../../engine/random.js";
 
 describe("the tile of a problem", () => {
   /** Knows nothing: no adapter is named so. */
-  const preferences = Preferences.load("an adapter of the tests");
+  const preferences = Preferences.load({ name: "an adapter of the tests", driver: "none" });
   const target: Target = { ...ANY_TARGET, software: true, tensorCores: undefined, preferences };
   const named = {
     matmul: matmulTiles("tiled", target).map(({ name }) => name),

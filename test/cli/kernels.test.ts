@@ -196,9 +196,12 @@ describe("slm kernels", () => {
     const scripts = await slm(["kernels", "watch", FILE, "--once", "--json", "--real", "f16"], { env });
     const { results, compiledOnly } = JSON.parse(scripts.stdout);
     assert.deepEqual([results, compiledOnly], [[], [{ kernel: KERNEL, variant: "rows", real: "f16" }]]);
-    const wrong = await slm(["kernels", "watch", copy((t) => t.replace("params", "param")), "--once"], {
-      env,
-    });
+    const wrong = await slm(
+      ["kernels", "watch", copy((t) => t.replace("<uniform> params", "<uniform> param")), "--once"],
+      {
+        env,
+      },
+    );
     assert.equal(wrong.code, 1);
     assert.match(wrong.stdout, /softmax\.wgsl:\d+:\d+: error: /);
   });

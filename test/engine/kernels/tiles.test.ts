@@ -123,7 +123,7 @@ describe("tiles of a large GPU", () => {
   async function compiles(sources: Iterable<KernelSource>): Promise<void> {
     for (const source of sources) {
       const text = source.text ?? readFileSync(shaderPath(source.file), "utf8");
-      const code = applyTunables(source.file, text, source);
+      const { text: code } = applyTunables(source.file, text, source);
       gpu.device.pushErrorScope("validation");
       const info = await gpu.device.createShaderModule({ code }).getCompilationInfo();
       const refused = await gpu.device.popErrorScope();
