@@ -239,7 +239,8 @@ describe("slm generate", () => {
     const cases: [string[], RegExp][] = [
       [["nothing"], /there is no such run/],
       [["model", "--temperature", "-1"], /A number, 0 or more/],
-      [["model", "--top-p", "1.5"], /A number from 0 to 1/],
+      [["model", "--top-p", "1.5"], /A number above 0, at most 1/],
+      [["model", "--top-p", "0"], /A number above 0, at most 1/],
       [["model", "--tokens", "0.5"], /A whole number, 1 or more/],
       [["model", "--adapter", "none such"], /none such/],
     ];
