@@ -3,8 +3,10 @@ import type { Command } from "commander";
 import {
   type AdapterDescription,
   type AdapterSummary,
+  type Backend,
   chooseAdapter,
   dawnVersion,
+  defaultBackend,
   diagnose,
   formatBytes,
   type Gpu,
@@ -14,6 +16,7 @@ import {
   listAdapters,
   openGpu,
 } from "../../engine/gpu/index.js";
+import { withoutNativeFrames } from "../../engine/gpu/native-message.js";
 import {
   type Ceilings,
   checkVariant,
@@ -91,9 +94,10 @@ async function examine(options: DoctorOptions): Promise<Report> {
   const host = inspectHost();
   const problems: Problem[] = nodeProblems();
   const adapters: AdapterReport[] = [];
+  const backend = (process.env.SLM_BACKEND || undefined) as Backend | undefined;
   let all: readonly AdapterSummary[] | undefined;
   try {
-    all = await listAdapters();
+    all = await listAdapters(backend);
   } catch (error) {
     problems.push(doesNotLoad(error as Error));
   }
@@ -109,8 +113,10 @@ async function examine(options: DoctorOptions): Promise<Report> {
   }
   const kinds = adapters.flatMap(({ description: d }) => (d && d.kind !== "null" ? [{ kind: d.kind }] : []));
   const found = diagnose(host, kinds);
-  /* What is missing of Vulkan explains nothing while Dawn itself does not load. */
-  if (loads) problems.push(...found);
+  /* What is missing of Vulkan explains nothing while Dawn itself does not load, or is told to use something else. */
+  if (backend === "null" || (backend !== undefined && backend !== defaultBackend() && adapters.length === 0))
+    problems.push(wrongBackend(backend));
+  else if (loads) problems.push(...found);
   else problems.unshift(...found.filter((p) => p.code === "musl" || p.code === "old-glibc"));
   for (const a of adapters) {
     if (a.error !== undefined) problems.push(failed(a, a.error));
@@ -135,10 +141,11 @@ async function examineAdapter(index: number, name: string, chosen: boolean): Pro
   try {
     gpu = await openGpu({ adapter: index });
     report = { ...report, description: gpu.adapter };
+    if (gpu.adapter.kind === "null") return report;
     report = { ...report, dispatch: await checkDispatches(gpu) };
     return { ...report, ceilings: await measureCeilings(gpu) };
   } catch (error) {
-    return { ...report, error: (error as Error).message };
+    return { ...report, error: withoutNativeFrames((error as Error).message) };
   } finally {
     gpu?.dispose();
   }
@@ -185,6 +192,17 @@ function doesNotLoad(error: Error): Problem {
     remedy: folder
       ? `unset WEBGPU_DIST, or let it name a folder that holds dawn.node (now ${folder})`
       : "run `npm ci`, which installs Dawn's binary for this system anew",
+  };
+}
+
+function wrongBackend(backend: string): Problem {
+  return {
+    code: "backend-override",
+    problem:
+      backend === "null"
+        ? "SLM_BACKEND=null: the null backend only compiles kernels, and runs nothing"
+        : `SLM_BACKEND=${backend}: there is no adapter of this backend`,
+    remedy: `unset SLM_BACKEND; this system's own backend is ${defaultBackend()}`,
   };
 }
 

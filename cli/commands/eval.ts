@@ -1,26 +1,34 @@
 /** `slm eval`: loss, perplexity and bits per byte of named sets, per document on request, and multiple-choice tasks. */
 import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { withGpu } from "../../engine/index.js";
 import { cacheFolder } from "../../engine/kernels/index.js";
+import type { CorpusReport } from "../../specialization/corpus/index.js";
 import { loadParameters } from "../../specialization/models/load.js";
-import { Tokenizer } from "../../specialization/tokenizer/index.js";
+import { Tokenizer, type TokenShards } from "../../specialization/tokenizer/index.js";
+import { makeFolders } from "../../specialization/training/atomic-file.js";
+import { dataKeys } from "../../specialization/training/config-schema.js";
 import { Evaluator, type SetLoss } from "../../specialization/training/evaluate.js";
-import { prepareSet } from "../../specialization/training/prepare.js";
 import { fileFailure } from "../../specialization/training/run-error.js";
 import { parseTask, scoreTask, type TaskScore } from "../../specialization/training/tasks.js";
+import {
+  corpusOf,
+  fingerprint,
+  type ReadingRules,
+  SetReading,
+  tokensOf,
+} from "../../specialization/training/text-set.js";
 import { repeatable } from "../config-argument.js";
 import { type ModelArgument, modelArgument, openArgument } from "../model-argument.js";
+import { printJson } from "../print-json.js";
 import { type Column, formatTable } from "../table.js";
 
-interface EvalOptions extends ModelArgument {
+interface EvalOptions extends ModelArgument, ReadingRules {
   readonly set: Record<string, string[]>;
   readonly task: string[];
   readonly tokens?: number;
   readonly batch: number;
-  readonly textField: string;
-  readonly onBadRecord: "skip" | "fail";
   readonly documents?: boolean;
   readonly adapter?: string;
   readonly json?: boolean;
@@ -33,17 +41,43 @@ export function registerEval(program: Command): void {
     .option("--task <file>", "a JSONL file of {context, choices, answer}; may be repeated", repeatable, [])
     .option("--tokens <count>", "at most so many tokens of each set", parseCount)
     .option("--batch <count>", "sequences at once", parseCount, 8)
-    .option("--text-field <name>", "field of a record that holds the text", "text")
-    .option("--on-bad-record <skip|fail>", "what to do with a record that cannot be read", parseBad, "fail")
-    .option("--documents", "one line of JSON for every document, on standard output")
+    .addOption(
+      new Option("--format <format>", "how files are read; auto goes by their names")
+        .choices(dataKeys.format.unwrap().options)
+        .default("auto"),
+    )
+    .option("--text-field <name>", "field of a record that holds the text", parseText, "text")
+    .option(
+      "--text-separator <text>",
+      "documents of a text file: whole-file, blank-line, or the exact text between two",
+      parseText,
+      "whole-file",
+    )
+    .option("--include <glob>", "files wanted from a folder; may be repeated, none takes all", addGlob, [])
+    .option("--exclude <glob>", "files left out of folders and globs; may be repeated", addGlob, [])
+    .addOption(
+      new Option("--on-bad-record <what>", "what to do with a record that cannot be read")
+        .choices(dataKeys.onBadRecord.unwrap().options)
+        .default("fail"),
+    )
+    .addOption(
+      new Option(
+        "--documents",
+        "one line of JSON for every document on standard output; the tables go to standard error",
+      ).conflicts("json"),
+    )
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON")
     .action(evaluate);
 }
 
-function parseBad(value: string): "skip" | "fail" {
-  if (value === "skip" || value === "fail") return value;
-  throw new InvalidArgumentError("skip or fail.");
+function parseText(value: string): string {
+  if (value === "") throw new InvalidArgumentError("At least one character.");
+  return value;
+}
+
+function addGlob(value: string, earlier: readonly string[]): string[] {
+  return repeatable(parseText(value), earlier);
 }
 
 function parseCount(value: string): number {
@@ -76,10 +110,8 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
       });
       const sets: Record<string, SetLoss & { skipped: number }> = {};
       for (const [name, paths] of Object.entries(options.set)) {
-        const { shards, report } = await prepareSet(name, paths, tokenizer, join(cacheFolder(), "tokens"), {
-          textField: options.textField,
-          onBadRecord: options.onBadRecord,
-        });
+        const { shards, report } = await readSet(name, paths, tokenizer, options);
+        if (report.skipped > 0) process.stderr.write(`${describeSkipped(name, report)}\n`);
         const result = await evaluator.shards(shards, tokenizer, options.tokens, {
           onDocument: (d) => {
             if (options.documents) console.log(JSON.stringify({ set: name, ...d, loss: d.nats / d.tokens }));
@@ -93,22 +125,44 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
         const questions = parseTask(file, readTask(file));
         tasks[basename(file)] = await scoreTask(evaluator, tokenizer, questions);
       }
-      if (options.json)
-        console.log(
-          JSON.stringify(
-            { model: source.name, step: source.step, expert: source.expert, sets, tasks },
-            null,
-            2,
-          ),
-        );
-      else if (!options.documents) {
-        if (Object.keys(sets).length > 0) console.log(formatTable(SET_COLUMNS, Object.entries(sets)));
-        if (Object.keys(tasks).length > 0) console.log(formatTable(TASK_COLUMNS, Object.entries(tasks)));
+      if (options.json) {
+        printJson({ model: source.name, step: source.step, expert: source.expert, sets, tasks });
+        return;
       }
+      const tables = [];
+      if (Object.keys(sets).length > 0) tables.push(formatTable(SET_COLUMNS, Object.entries(sets)));
+      if (Object.keys(tasks).length > 0) tables.push(formatTable(TASK_COLUMNS, Object.entries(tasks)));
+      /* standard output is one line a document then, for scripts */
+      (options.documents ? process.stderr : process.stdout).write(`${tables.join("\n")}\n`);
     });
   } finally {
     await source.close();
   }
+}
+
+/** Tokens of a set, read by the rules of the command line; made once, and kept in the cache folder. */
+async function readSet(
+  name: string,
+  paths: readonly string[],
+  tokenizer: Tokenizer,
+  { format, textField, textSeparator, include, exclude, onBadRecord }: ReadingRules,
+): Promise<{ shards: TokenShards; report: CorpusReport }> {
+  const rules: ReadingRules = { format, textField, textSeparator, include, exclude, onBadRecord };
+  const cache = join(cacheFolder(), "tokens");
+  makeFolders(cache);
+  const set = new SetReading(corpusOf(rules, name, paths));
+  return tokensOf(set, await fingerprint(set.corpus, rules), { cache, tokenizer });
+}
+
+function describeSkipped(name: string, { skipped, skippedRecords: [first] }: CorpusReport): string {
+  const many =
+    skipped === 1 ? "1 record could not be read and was" : `${skipped} records could not be read and were`;
+  const place = [
+    first.file,
+    first.line && `line ${first.line}`,
+    first.row !== undefined && `row ${first.row}`,
+  ];
+  return `${name}: ${many} left out; the first: ${place.filter(Boolean).join(", ")}: ${first.reason}`;
 }
 
 function readTask(file: string): string {

@@ -33,7 +33,7 @@ export function registerGenerate(program: Command): void {
     .option(
       "--top-p <share>",
       "draw from the likeliest tokens that together have this probability",
-      number(0, { maximum: 1 }),
+      number(0, { above: true, maximum: 1 }),
       1,
     )
     .option("--seed <number>", "repeat an earlier text", number(0, { whole: true }))
@@ -44,12 +44,13 @@ export function registerGenerate(program: Command): void {
 
 function number(
   minimum: number,
-  { whole = false, maximum = Number.MAX_SAFE_INTEGER } = {},
+  { whole = false, above = false, maximum = Number.MAX_SAFE_INTEGER } = {},
 ): (value: string) => number {
-  const range = maximum < Number.MAX_SAFE_INTEGER ? ` from ${minimum} to ${maximum}` : `, ${minimum} or more`;
+  const lower = above ? ` above ${minimum}` : `, ${minimum} or more`;
+  const range = maximum < Number.MAX_SAFE_INTEGER ? `${lower}, at most ${maximum}` : lower;
   return (value) => {
     const parsed = Number(value);
-    const fits = value.trim() !== "" && parsed >= minimum && parsed <= maximum;
+    const fits = value.trim() !== "" && (above ? parsed > minimum : parsed >= minimum) && parsed <= maximum;
     if (!fits || (whole && !Number.isInteger(parsed)))
       throw new InvalidArgumentError(`A ${whole ? "whole " : ""}number${range}.`);
     return parsed;

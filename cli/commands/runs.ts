@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
+import { formatBytes } from "../../engine/index.js";
 import { RUN_FILES, requestStop } from "../../specialization/training/run-folder.js";
 import {
   configDifferences,
@@ -29,16 +30,19 @@ const SIGNAL_SECONDS = 30;
 /** Registers `runs`; other files add subcommands to what is returned. */
 export function registerRuns(program: Command): Command {
   const runs = program.command("runs").description("list, inspect, stop, compare and remove runs");
-  withCommonOptions(runs.command("list", { isDefault: true }).description("every run, newest first")).action(
-    list,
-  );
+  withCommonOptions(runs.command("list", { isDefault: true }).description("every run, newest first"))
+    .allowExcessArguments()
+    .action((options: CommonOptions, command: Command) => {
+      refuseUnknown(runs, command);
+      list(options);
+    });
   withCommonOptions(runs.command("show").description("one run: state, losses, checkpoints, configuration"))
-    .argument("<name>", "name of the run")
+    .argument("<name>", "name or folder of the run")
     .action(show);
   withCommonOptions(
     runs.command("stop").description("ask a run to save a checkpoint and stop, and wait until it has"),
   )
-    .argument("<name>", "name of the run")
+    .argument("<name>", "name or folder of the run")
     .option("--timeout <seconds>", "then send SIGINT", parseSeconds, 120)
     .action(stop);
   withCommonOptions(
@@ -46,14 +50,24 @@ export function registerRuns(program: Command): Command {
       .command("compare")
       .description("final and best losses of each set, and what differs in the configurations"),
   )
-    .argument("<names...>", "names of two runs or more")
+    .argument("<names...>", "names or folders of two runs or more")
     .action(compare);
   withCommonOptions(runs.command("rm").description("remove a run with its checkpoints"))
-    .argument("<name>", "name of the run")
+    .argument("<name>", "name or folder of the run")
     .option("--yes", "do not ask")
     .option("--force", "also when it is running")
     .action(remove);
   return runs;
+}
+
+/** What follows `runs` and is no command is taken for an argument of the default one, which has none. */
+function refuseUnknown(runs: Command, { args: [first, ...others] }: Command): void {
+  if (first === undefined) return;
+  const known = runs.commands.map((command) => command.name());
+  if (runs.args[0] === "list")
+    runs.error(`error: runs list takes no arguments (given: ${[first, ...others].join(" ")})`);
+  if (known.includes(first)) runs.error(`error: options of runs ${first} come after the word ${first}`);
+  runs.error(`error: unknown command '${first}'; slm runs has ${known.join(", ")}`);
 }
 
 /** The options of every command on runs. */
@@ -125,7 +139,7 @@ function show(name: string, options: CommonOptions): void {
       "tokens/s",
       typeof status?.tokensPerSecond === "number" ? formatCount(status.tokensPerSecond) : undefined,
     ],
-    ["memory", typeof metrics.last?.memory === "number" ? `${formatCount(metrics.last.memory)}B` : undefined],
+    ["memory", typeof metrics.last?.memory === "number" ? formatBytes(metrics.last.memory) : undefined],
     ["checkpoints", run.checkpoints.map((c) => c.step).join(", ") || "none"],
   ];
   for (const [title, text] of facts) if (text !== undefined) console.log(`${title.padEnd(12)} ${text}`);
@@ -138,13 +152,13 @@ async function stop(name: string, options: CommonOptions & { timeout: number }):
   const run = readRun(options.runs, name);
   const done = (outcome: RunInfo, how: string) => {
     if (options.json) printJson({ ...plain(outcome), outcome: how });
-    else console.log(`${name}: ${how} at step ${outcome.status?.step ?? "?"}`);
+    else console.log(`${run.name}: ${how} at step ${outcome.status?.step ?? "?"}`);
   };
   if (run.status === undefined) throw new Error(run.problem ?? `${run.path} is no run.`);
   if (isOver(run)) return done(run, `was not running (${run.state})`);
   requestStop(run.path);
   if (!options.json && process.stdout.isTTY)
-    console.log(`${name}: asked process ${run.status.pid} to stop …`);
+    console.log(`${run.name}: asked process ${run.status.pid} to stop …`);
   const ended = await untilOver(options.runs, name, options.timeout);
   if (ended !== undefined) return done(ended, ended.state);
   if (run.alive === undefined) {
@@ -181,7 +195,7 @@ async function untilOver(runs: string, name: string, seconds: number): Promise<R
 
 function compare(names: string[], options: CommonOptions): void {
   if (names.length < 2) throw new Error("runs compare: give the names of two runs or more.");
-  const runs = names.map((name) => readRunDetails(options.runs, name));
+  const runs = distinct(names.map((name) => readRunDetails(options.runs, name)));
   const differences = configDifferences(runs.map((run) => run.config));
   const rows = lossRows(runs);
   if (options.json) {
@@ -201,13 +215,19 @@ function compare(names: string[], options: CommonOptions): void {
   }
   const columns: Column<{ path: string; values: unknown[] }>[] = [
     { title: "key", text: (row) => row.path },
-    ...names.map((name, i) => ({
+    ...runs.map(({ name }, i) => ({
       title: name,
       text: (row: { values: unknown[] }) =>
         row.values[i] === undefined ? "-" : JSON.stringify(row.values[i]),
     })),
   ];
   console.log(formatTable(columns, differences));
+}
+
+/** Runs of one name in different folders are told apart by their paths. */
+function distinct(runs: readonly RunDetails[]): RunDetails[] {
+  const paths = (name: string) => new Set(runs.filter((run) => run.name === name).map((run) => run.path));
+  return runs.map((run) => (paths(run.name).size > 1 ? { ...run, name: run.path } : run));
 }
 
 interface LossRow {
@@ -260,10 +280,10 @@ function lossColumns(withRun: boolean): Column<LossRow>[] {
 }
 
 async function remove(
-  name: string,
+  nameOrPath: string,
   options: CommonOptions & { yes?: boolean; force?: boolean },
 ): Promise<void> {
-  const { path } = readRun(options.runs, name);
+  const { path, name } = readRun(options.runs, nameOrPath);
   if (!options.yes) {
     if (!process.stdin.isTTY || !process.stdout.isTTY) {
       throw new Error(`${path} is removed only after a yes: add --yes where nobody can be asked.`);
@@ -273,7 +293,7 @@ async function remove(
     prompt.close();
     if (!/^y(es)?$/i.test(answer.trim())) throw new ExitCode(1);
   }
-  removeRun(options.runs, name, options.force);
+  removeRun(options.runs, nameOrPath, options.force);
   if (options.json) printJson({ name, path, removed: true });
   else console.log(`removed ${path}`);
 }

@@ -71,7 +71,13 @@ export interface DawnOptions {
   readonly unchecked?: boolean;
 }
 
-/** Creates a Dawn instance. */
+/**
+ * Creates a Dawn instance.
+ *
+ * Where a driver offers more dynamic buffers than Dawn can use, each instance's first look for an adapter prints two
+ * warnings ("artificially reduced"): Dawn's native code writes them to file descriptor 2 whatever its toggles say, and
+ * Node cannot put another descriptor in that place and back without risking the program's own messages.
+ */
 export function createInstance(options: DawnOptions = {}): GPU {
   const enabled = [
     ...ENABLED,

@@ -4,7 +4,7 @@
  * Everything is synchronous: a write is on its way to the disk when a call returns, also in a signal handler.
  */
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import { makeFolders, writeFileAtomically } from "./atomic-file.js";
 import { configToYaml, loadConfig, type RunConfig } from "./config.js";
 import { JsonLinesWriter } from "./json-lines.js";
@@ -109,13 +109,14 @@ export class RunFolder {
    *
    * @throws RunError when another process trains there, or the folder is no run
    */
-  static open(runs: string, name: string): RunFolder {
-    const path = runPath(runs, name);
+  static open(runs: string, nameOrPath: string): RunFolder {
+    const path = runPath(runs, nameOrPath);
+    const name = basename(path);
     const status = readRunStatus(path);
     const file = join(path, RUN_FILES.config);
     const { config: written } = loadConfig(file);
     /* the folder may have been moved or renamed since */
-    const config = { ...written, name, output: { ...written.output, runs: resolve(runs) } };
+    const config = { ...written, name, output: { ...written.output, runs: dirname(path) } };
     const unlock = takeRunLock(path);
     try {
       rmSync(join(path, RUN_FILES.control), { force: true });
@@ -197,21 +198,12 @@ export class RunFolder {
 }
 
 /**
- * The folder of a run that exists.
+ * The folder of a run that exists, given by its name in `runs` or by its path.
  *
- * @throws RunError for a name that leads out of `runs` (a path, "..", a symbolic link) or to no run
+ * @throws RunError for what leads to no run, or there over a symbolic link
  */
-export function runPath(runs: string, name: string): string {
-  if (!RUN_NAME.test(name)) {
-    throw new RunError(
-      runs,
-      `${JSON.stringify(name.slice(0, 140))} is no name of a run`,
-      isAbsolute(name) || /[/\\]/.test(name)
-        ? "Give the name alone, and the folder that holds it with --runs"
-        : 'Names are letters, digits, ".", "_" and "-"',
-    );
-  }
-  const path = join(resolve(runs), name);
+export function runPath(runs: string, nameOrPath: string): string {
+  const path = RUN_NAME.test(nameOrPath) ? join(resolve(runs), nameOrPath) : pathOfRun(runs, nameOrPath);
   try {
     const attributes = lstatSync(path);
     if (attributes.isSymbolicLink()) {
@@ -232,6 +224,24 @@ export function runPath(runs: string, name: string): string {
     throw fileFailure(path, "read", error);
   }
   return path;
+}
+
+/** What is no bare name: a path to a run, or a name that the shell completed with a slash. */
+function pathOfRun(runs: string, given: string): string {
+  const path = resolve(given);
+  const bare = given.replace(/[/\\]+$/, "");
+  /* any folder may lie at a path, so that one must hold a run before anything is done to it */
+  const holdsRun = [RUN_FILES.config, RUN_FILES.status].every((file) => existsSync(join(path, file)));
+  const isPath = given === "." || given === ".." || given.includes("/") || given.includes(sep);
+  if (isPath && holdsRun && RUN_NAME.test(basename(path))) return path;
+  if (isPath && RUN_NAME.test(bare)) return join(resolve(runs), bare);
+  throw new RunError(
+    runs,
+    `${JSON.stringify(given.slice(0, 140))} is no name of a run${isPath ? ", and no folder of one" : ""}`,
+    isPath
+      ? "Check the path, or give the name alone and the folder that holds it with --runs"
+      : 'Names are letters, digits, ".", "_" and "-"',
+  );
 }
 
 /** The status of the run in a folder, as it was last written. @throws RunError */

@@ -1,6 +1,6 @@
 /** Runs as a reader sees them: from their folders alone, whether or not a process is training them. */
 import { readdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { loadConfig, RUN_REFERENCE, type RunConfig } from "./config.js";
 import { getAt } from "./config-source.js";
 import { fileFailure, RunError } from "./run-error.js";
@@ -57,10 +57,10 @@ export function listRuns(folder: string): RunInfo[] {
     );
 }
 
-/** State of one run. @throws RunError when there is none of this name, or the name leads out of the folder */
-export function readRun(runs: string, name: string): RunInfo {
-  const path = runPath(runs, name);
-  const info = describeRun(path, name);
+/** State of one run, given by its name or its path. @throws RunError when there is none */
+export function readRun(runs: string, nameOrPath: string): RunInfo {
+  const path = runPath(runs, nameOrPath);
+  const info = describeRun(path, basename(path));
   if (info.status === undefined && !readdirSync(path).includes(RUN_FILES.config)) {
     throw new RunError(path, `has no ${RUN_FILES.config}, so it is no run`, "slm runs lists the runs");
   }
@@ -68,8 +68,8 @@ export function readRun(runs: string, name: string): RunInfo {
 }
 
 /** One run with its configuration, summary and checkpoints. @throws RunError */
-export function readRunDetails(runs: string, name: string): RunDetails {
-  const info = readRun(runs, name);
+export function readRunDetails(runs: string, nameOrPath: string): RunDetails {
+  const info = readRun(runs, nameOrPath);
   let config: RunConfig | undefined;
   let problem = info.problem;
   try {
@@ -87,8 +87,8 @@ export function readRunDetails(runs: string, name: string): RunDetails {
  * @param force also when its process still runs, or cannot be asked
  * @throws RunError
  */
-export function removeRun(runs: string, name: string, force = false): void {
-  const { path } = readRun(runs, name);
+export function removeRun(runs: string, nameOrPath: string, force = false): void {
+  const { path, name } = readRun(runs, nameOrPath);
   const owner = runLockOwner(path);
   if (owner !== undefined && !force) {
     const doubt = isRunning(owner) === undefined ? "may still be training" : "is training";

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { Tokenizer } from "../tokenizer/index.js";
+import { getAt } from "./config-source.js";
 import type { Evaluator } from "./evaluate.js";
 
 const question = z.object({
@@ -22,36 +23,57 @@ export interface TaskScore {
   readonly chance: number;
 }
 
-/** Questions of a JSONL file. @throws Error naming the file and line */
+/** Questions of a JSONL file. @throws Error naming the file, line, key and value */
 export function parseTask(file: string, text: string): Question[] {
   const questions: Question[] = [];
   for (const [i, line] of text.split(/\r?\n/).entries()) {
     if (line.trim() === "") continue;
+    const place = `${file}:${i + 1}`;
     let value: unknown;
     try {
       value = JSON.parse(line);
     } catch (error) {
-      throw new Error(
-        `${file}:${i + 1}: not JSON (${(error as Error).message}). A line is {"context", "choices", "answer"}.`,
-      );
+      throw new Error(`${place}: not JSON (${(error as Error).message}). ${FORM}`);
     }
     const parsed = question.safeParse(value);
     if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      throw new Error(
-        `${file}:${i + 1}: ${issue.path.join(".") || "the line"}: ${issue.message}. A line is {"context", "choices", "answer"}.`,
-      );
+      const { path } = parsed.error.issues[0];
+      throw new Error(`${place}: ${describeFault(path, getAt(value, path.map(String)))}. ${FORM}`);
     }
-    if (parsed.data.answer >= parsed.data.choices.length) {
+    const { answer, choices } = parsed.data;
+    if (answer >= choices.length) {
+      const last = choices.length - 1;
       throw new Error(
-        `${file}:${i + 1}: answer ${parsed.data.answer} is outside the ${parsed.data.choices.length} choices (counted from 0).`,
+        `${place}: answer is ${answer}, and there are only ${choices.length} choices. Give 0 to ${last}, counted from 0.`,
       );
     }
     questions.push(parsed.data);
   }
-  if (questions.length === 0)
-    throw new Error(`${file}: there are no questions. A line is {"context", "choices", "answer"}.`);
+  if (questions.length === 0) throw new Error(`${file}: there are no questions. ${FORM}`);
   return questions;
+}
+
+const FORM = 'A line is {"context": "text", "choices": ["text", "text"], "answer": 0}.';
+
+/** What the value of a key has to be, in place of the schema's own wording. */
+const EXPECTED: Readonly<Record<string, string>> = {
+  context: "a text",
+  choices: "a list of two texts or more",
+  answer: "a whole number, 0 or more: the right choice, counted from 0",
+};
+
+function describeFault([key, index]: readonly PropertyKey[], value: unknown): string {
+  if (key === undefined) return `the line is ${shown(value)} where an object belongs`;
+  const expected = index === undefined ? EXPECTED[String(key)] : "a text of one character or more";
+  const name = index === undefined ? String(key) : `${String(key)}.${String(index)}`;
+  return value === undefined
+    ? `${name} is missing; it is ${expected}`
+    : `${name} is ${shown(value)} where ${expected} belongs`;
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
 export async function scoreTask(

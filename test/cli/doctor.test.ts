@@ -3,6 +3,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { slm } from "./slm.js";
 
+/** Dawn's native code writes these to the file descriptor itself, with native frames; nothing here can hold them back. */
+function withoutDawnsNotes(stderr: string): string {
+  return stderr.replaceAll(/^Warning: .*\n(?: +at \S+ \(.*\.cpp:\d+\)\n+)*/gm, "");
+}
+
 describe("slm doctor", () => {
   test("--json reports the machine and every adapter, and nothing else on stdout", async () => {
     const { code, stdout } = await slm(["doctor", "--json"]);
@@ -55,6 +60,7 @@ describe("slm doctor", () => {
     assert.match(people.stdout, /! VK_DRIVER_FILES=\/nonexistent .*\n {4}→ unset VK_DRIVER_FILES/);
     assert.match(people.stdout, /^Training does not work here\.$/m);
     assert.doesNotMatch(people.stdout, /^ +at /m);
+    assert.equal(withoutDawnsNotes(people.stderr), "");
     const scripts = await slm(["doctor", "--json"], { env });
     assert.equal(scripts.code, 1);
     const report = JSON.parse(scripts.stdout);
@@ -82,6 +88,25 @@ describe("slm doctor", () => {
     assert.equal(stderr, "");
   });
 
+  for (const [backend, problem] of [
+    ["null", "SLM_BACKEND=null: the null backend only compiles kernels, and runs nothing"],
+    ["opengl", "SLM_BACKEND=opengl: there is no adapter of this backend"],
+  ]) {
+    test(`with SLM_BACKEND=${backend} blames that, and no driver`, async () => {
+      const { code, stdout } = await slm(["doctor", "--json"], { env: { SLM_BACKEND: backend } });
+      assert.equal(code, 1);
+      const { trains, adapters, problems } = JSON.parse(stdout);
+      assert.equal(trains, false);
+      assert.deepEqual(
+        problems.map((p: { problem: string }) => p.problem),
+        [problem],
+      );
+      assert.match(problems[0].remedy, /^unset SLM_BACKEND/);
+      for (const { name, error, dispatch } of adapters)
+        assert.deepEqual([name, error, dispatch], ["null backend", undefined, undefined]);
+    });
+  }
+
   test("fails where the adapter that was asked for does not exist, and still shows those that do", async () => {
     const { code, stdout } = await slm(["doctor", "--json", "--adapter", "GeForce 9999"]);
     assert.equal(code, 1);
@@ -101,7 +126,7 @@ describe("slm without an adapter", { skip: process.platform !== "linux" }, () =>
       assert.equal(code, 1);
       assert.equal(stdout, "");
       assert.match(stderr, /^slm: No graphics adapter was found.*slm doctor/m);
-      assert.doesNotMatch(stderr, /^ +at .*\.[jt]s:/m);
+      assert.doesNotMatch(withoutDawnsNotes(stderr), /^ +at /m);
     });
   }
 });

@@ -87,7 +87,8 @@ describe("slm eval", () => {
     const { sets } = await evaluated("model", "--set", "valid.jsonl", "--set", "train=corpus.jsonl");
     assert.deepEqual(Object.keys(sets), ["valid", "train"]);
     assert.ok(sets.train.loss < sets.valid.loss * 1.1);
-    const { stdout } = await evalIn("model", "--set", "valid.jsonl", "--documents");
+    const { stdout, stderr } = await evalIn("model", "--set", "valid.jsonl", "--documents");
+    assert.match(stderr, /^set +documents +tokens +loss +perplexity +bits\/byte\nvalid +20 /);
     const lines = stdout
       .trimEnd()
       .split("\n")
@@ -122,9 +123,33 @@ describe("slm eval", () => {
       assert.equal(sets.bad.documents, 20);
       assert.deepEqual(tasks["task.jsonl"], { questions: 8, accuracy: 0.75, chance: 0.5 });
     }
-    const { stdout } = await evalIn(...skipping);
+    const { stdout, stderr } = await evalIn(...skipping);
+    assert.match(
+      stderr,
+      /^bad: 1 record could not be read and was left out; the first: bad\.jsonl, line 21: .*\n$/,
+    );
     assert.match(stdout, /^set +documents +tokens +loss +perplexity +bits\/byte\nbad +20 /);
     assert.match(stdout, /\ntask +questions +accuracy +chance\ntask\.jsonl +8 +75\.0 % +50\.0 %/);
+  });
+
+  test("reads files by the same rules as training", async () => {
+    copyFileSync(join(folder, "valid.jsonl"), join(folder, "valid.dat"));
+    const named = await evalIn("model", "--set", "valid.dat");
+    assert.match(named.stderr, /does not tell its format\. Set the format to/);
+    const bare = await evaluated("model", "--set", "valid.jsonl");
+    const told = await evaluated("model", "--set", "valid.dat", "--format", "jsonl");
+    assert.deepEqual(told.sets.valid, bare.sets.valid);
+
+    mkdirSync(join(folder, "tree", "drafts"), { recursive: true });
+    for (const name of ["a.txt", "b.md", "drafts/c.txt"])
+      writeFileSync(join(folder, "tree", name), "the a small model.\n\nreads text and learns.\n");
+    const counted = async (...parameters: string[]) =>
+      (await evaluated("model", "--set", "tree", ...parameters)).sets.tree.documents;
+    assert.equal(await counted(), 3);
+    assert.equal(await counted("--include", "*.md"), 1);
+    assert.equal(await counted("--include", "*.md", "--include", "*.txt", "--exclude", "drafts/**"), 2);
+    const blank = ["--set", "tree/a.txt", "--text-separator", "blank-line"];
+    assert.equal((await evaluated("model", ...blank)).sets.a.documents, 2);
   });
 
   test("refuses in words", async () => {
@@ -135,6 +160,8 @@ describe("slm eval", () => {
       [["runs/empty", "--set", "valid.jsonl"], /the run has no checkpoint yet/],
       [["model", "--set", "valid.jsonl", "--checkpoint", "step-7"], /no such checkpoint.*step-60/],
       [["model", "--set", "none.jsonl"], /none\.jsonl/],
+      [["model", "--set", "valid.jsonl", "--documents", "--json"], /cannot be used with option '--json'/],
+      [["model", "--set", "valid.jsonl", "--format", "csv"], /Allowed choices are auto, jsonl/],
       [["model", "--set", "bad.jsonl"], /bad\.jsonl.*line 21/],
       [["model", "--task", "none.jsonl"], /none\.jsonl: cannot be read: it does not exist/],
       [["model", "--task", "valid.jsonl"], /valid\.jsonl:1: .*context/],
@@ -211,7 +238,7 @@ describe("slm generate", () => {
     const certain = await text("--temperature", "0", "--seed", "1");
     assert.equal(await text("--temperature", "0", "--seed", "2"), certain);
     assert.equal(await text("--top-k", "1"), certain);
-    assert.equal(await text("--top-p", "0"), certain);
+    assert.equal(await text("--top-p", "1e-9"), certain);
   });
 
   test("prints JSON, and takes the prompt from standard input", async () => {
@@ -239,7 +266,8 @@ describe("slm generate", () => {
     const cases: [string[], RegExp][] = [
       [["nothing"], /there is no such run/],
       [["model", "--temperature", "-1"], /A number, 0 or more/],
-      [["model", "--top-p", "1.5"], /A number from 0 to 1/],
+      [["model", "--top-p", "1.5"], /A number above 0, at most 1/],
+      [["model", "--top-p", "0"], /A number above 0, at most 1/],
       [["model", "--tokens", "0.5"], /A whole number, 1 or more/],
       [["model", "--adapter", "none such"], /none such/],
     ];

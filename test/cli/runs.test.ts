@@ -1,7 +1,7 @@
 /** `slm runs` as a process, on runs that other processes hold. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -41,6 +41,9 @@ function finishedRun(name: string, losses: readonly number[], training: object =
       perplexity: Math.exp(loss),
       bitsPerByte: loss / 3,
     });
+    const [flops, seconds, learningRate, gradientNorm] = [step * 1e6, step, 1e-3, 1];
+    const figures = { tokens: step * 100, flops, seconds, tokensPerSecond: 4321, memory: 1.5 * 2 ** 20 };
+    run.metrics.write({ kind: "step", step, loss, learningRate, gradientNorm, ...figures });
     run.update({ state: "running", step, loss, tokens: step * 100, tokensPerSecond: 4321 });
   }
   mkdirSync(run.checkpointPath(20));
@@ -92,6 +95,7 @@ describe("finished runs", () => {
     assert.equal(status, 0);
     assert.match(stdout, /state +finished: budget spent/);
     assert.match(stdout, /checkpoints +20\n/);
+    assert.match(stdout, /memory +1\.50 MiB\n/);
     assert.match(stdout, /validation +30 +2\.5000 +12\.18 +0\.8333 +2\.0000 +20/);
     assert.match(stdout, /\nname: one\nseed: 1\n/);
     const json = JSON.parse(slm("show", "one", "--json").stdout);
@@ -143,7 +147,7 @@ describe("names", () => {
     writeFileSync(join(folder, "outside/run.yaml"), "");
     mkdirSync(join(folder, "runs"), { recursive: true });
     symlinkSync(join(folder, "outside"), join(folder, "runs/link"));
-    for (const name of ["../outside", "link", "missing", join(folder, "outside")]) {
+    for (const name of ["../outside", "outside", "link", "runs/link", "missing", join(folder, "outside")]) {
       for (const command of [["show"], ["stop"], ["rm", "--yes", "--force"], ["compare", "x"]]) {
         const { status, stderr } = slm(...command, name);
         assert.equal(status, 1, `${command.join(" ")} ${name}`);
@@ -153,8 +157,34 @@ describe("names", () => {
     assert.ok(existsSync(join(folder, "outside/run.yaml")));
   });
 
+  test("may be paths, also as the shell completes them", () => {
+    finishedRun("far", [2, 1]);
+    finishedRun("near", [3], { batch: 16 });
+    mkdirSync(join(folder, "elsewhere"));
+    cpSync(join(folder, "runs/near"), join(folder, "elsewhere/far"), { recursive: true });
+    for (const name of ["runs/far", "runs/far/", "./runs/far", join(folder, "runs/far"), "far/"]) {
+      const { status, stdout, stderr } = slm("show", name);
+      assert.equal(status, 0, stderr);
+      assert.ok(stdout.startsWith(`folder       ${join(folder, "runs/far")}\n`), stdout);
+    }
+    assert.equal(slm("stop", "runs/far/").stdout, "far: was not running (finished) at step 20\n");
+    const compared = slm("compare", "runs/far", "elsewhere/far/").stdout;
+    assert.match(compared, /\nkey +\S+\/runs\/far +\S+\/elsewhere\/far\n/);
+    assert.match(compared, /training\.batch +8 +16\n/);
+    assert.equal(slm("rm", "elsewhere/far/", "--yes").status, 0);
+    assert.deepEqual([existsSync(join(folder, "elsewhere/far")), slm("show", "far").status], [false, 0]);
+    assert.match(slm("show", "runs/").stderr, /^slm: \S+\/runs\/runs: there is no such run/);
+  });
+
   test("of commands that do not exist are refused", () => {
-    assert.notEqual(slm("lst").status, 0);
+    const { status, stdout, stderr } = slm("lst", "--json");
+    assert.deepEqual([status, stdout], [1, ""]);
+    assert.match(
+      stderr,
+      /^error: unknown command 'lst'; slm runs has list, show, stop, compare, rm, resume\n/,
+    );
+    assert.match(slm("list", "x").stderr, /^error: runs list takes no arguments \(given: x\)/);
+    assert.match(slm("--json", "show", "x").stderr, /^error: options of runs show come after the word show/);
     assert.notEqual(slm("stop").status, 0);
     assert.notEqual(slm("stop", "x", "--timeout", "soon").status, 0);
   });

@@ -199,11 +199,26 @@ describe("multiple-choice tasks", () => {
     const good = '{"context": "a", "choices": ["b", "c"], "answer": 1}';
     const cases: [string, RegExp][] = [
       [`${good}\n{`, /^task:2: not JSON/],
-      [`${good}\n\n{"context": "a", "choices": ["b"], "answer": 0}`, /^task:3: choices: /],
-      [`{"context": "a", "choices": ["b", ""], "answer": 0}`, /^task:1: choices\.1: /],
-      [`{"context": "a", "choices": ["b", "c"], "answer": 2}`, /^task:1: answer 2 is outside the 2 choices/],
-      [`{"context": 1, "choices": ["b", "c"], "answer": 1}`, /^task:1: context: /],
-      ["[]", /^task:1: the line: /],
+      [
+        `${good}\n\n{"context": "a", "choices": ["b"], "answer": 0}`,
+        /^task:3: choices is \["b"\] where a list of two texts or more belongs\. A line is \{/,
+      ],
+      [
+        `{"context": "a", "choices": ["b", ""], "answer": 0}`,
+        /^task:1: choices\.1 is "" where a text of one character or more belongs/,
+      ],
+      [
+        `{"context": "a", "choices": ["b", "c"], "answer": 2}`,
+        /^task:1: answer is 2, and there are only 2 choices\. Give 0 to 1/,
+      ],
+      [
+        `{"context": "a", "choices": ["b", "c"], "answer": 0.5}`,
+        /^task:1: answer is 0\.5 where a whole number/,
+      ],
+      [`{"context": 1, "choices": ["b", "c"], "answer": 1}`, /^task:1: context is 1 where a text belongs/],
+      [`{"text": "a"}`, /^task:1: context is missing; it is a text\. A line is/],
+      [`{"context": "a", "choices": "${"b".repeat(999)}"}`, /^task:1: choices is "b{76}\.\.\. where a list/],
+      ["[]", /^task:1: the line is \[\] where an object belongs/],
       ["\n", /^task: there are no questions/],
     ];
     for (const [text, message] of cases) assert.throws(() => parseTask("task", text), { message });

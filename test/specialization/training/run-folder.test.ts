@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { writeFileAtomically } from "../../../specialization/training/atomic-file.js";
@@ -166,6 +166,16 @@ describe("a run's folder", () => {
     assert.deepEqual([run.name, run.config.name, run.config.output.runs], ["renamed", "renamed", moved]);
     assert.equal(run.path, join(moved, "renamed"));
     run.close("finished");
+  });
+
+  test("may be given by its path", () => {
+    const runs = fresh();
+    const { path } = RunFolder.create(configIn(runs));
+    for (const given of [path, `${path}/`, `${relative(process.cwd(), path)}/`, "first/"])
+      assert.equal(runPath(runs, given), path);
+    assert.equal(readRun("/elsewhere", path).name, "first");
+    rmSync(join(path, "run.yaml"));
+    assert.throws(() => runPath("/elsewhere", path), /no folder of one.*Check the path/);
   });
 
   test("is not overrun by progress: run.json changes at once with the state, seldom otherwise", () => {
