@@ -21,6 +21,7 @@ import {
   ValidationError,
 } from "./errors.js";
 import { Kernel, type KernelSource, kernelKey } from "./kernel.js";
+import { withoutNativeFrames } from "./native-message.js";
 import { waitWithNaps } from "./waiting.js";
 
 export interface OpenOptions {
@@ -186,7 +187,7 @@ export class Gpu {
     void device.lost.then((info) => {
       if (this.#disposed) return;
       this.#failure = new DeviceLostError(
-        `The device was lost (${info.reason || "unknown reason"}): ${info.message || "no message from the driver"}. ` +
+        `The device was lost (${info.reason || "unknown reason"}): ${withoutNativeFrames(info.message) || "no message from the driver"}. ` +
           `${this.lastStep ? `The last step handed to it was ${this.lastStep}. ` : ""}` +
           "What is on disk is intact; start again from the last checkpoint.",
         this.lastStep,
@@ -238,7 +239,7 @@ export class Gpu {
       raw?.destroy();
       throw new OutOfMemoryError(
         `Buffer "${label}" of ${formatBytes(bytes)} does not fit: ${formatBytes(this.memoryInUse)} are in use on ` +
-          `${this.adapter.name}. Use a smaller batch or model, or recomputation. (${memory?.message ?? thrown?.message})`,
+          `${this.adapter.name}. Use a smaller batch or model, or recomputation. (${withoutNativeFrames(memory?.message ?? thrown?.message ?? "")})`,
       );
     }
     this.check(); // a lost device makes buffers without complaint
@@ -380,14 +381,14 @@ export async function withGpu<T>(options: OpenOptions, body: (gpu: Gpu) => Promi
 
 /** Turns one of WebGPU's errors into the engine's, naming what was being done. */
 export function asTypedError(error: GPUError | undefined, doing: string): GpuError {
-  const message = error?.message ?? "unknown error";
+  const message = withoutNativeFrames(error?.message ?? "unknown error");
   const first = message.split("\n - While")[0].trim();
   const kind = error?.constructor?.name ?? "";
   if (/OutOfMemory/.test(kind) || /out of memory/i.test(message)) {
     return new OutOfMemoryError(`Out of memory in ${doing}: ${first}`);
   }
-  if (/Validation/.test(kind)) return new ValidationError(`Invalid GPU call in ${doing}: ${message.trim()}`);
-  return new GpuError(`The driver failed in ${doing}: ${message.trim()}`);
+  if (/Validation/.test(kind)) return new ValidationError(`Invalid GPU call in ${doing}: ${message}`);
+  return new GpuError(`The driver failed in ${doing}: ${message}`);
 }
 
 const DEFAULT_USAGE =

@@ -13,6 +13,7 @@ import { mergeAdapter } from "../models/low-rank.js";
 import type { ModelWeights } from "../models/model-weights.js";
 import { expertVectors, projectExpert } from "../models/projection.js";
 import { CHECKPOINT_FILES, readState } from "../training/checkpoint.js";
+import { RunError } from "../training/run-error.js";
 import { listCheckpoints, RUN_FILES, runPath } from "../training/run-folder.js";
 import { FormatError, fileError } from "./errors.js";
 import { importHuggingFace } from "./import-hugging-face.js";
@@ -140,7 +141,7 @@ function chosen(run: string, checkpoint: string | undefined): string {
 
 /** Name of the checkpoint with the lowest loss so far, of which every later checkpoint keeps the step. */
 function bestOf(newest: string): string {
-  const { best } = readState(newest);
+  const { best } = stateOf(newest);
   if (best) return `step-${best.step}`;
   throw refusal(
     join(newest, STATE),
@@ -149,8 +150,33 @@ function bestOf(newest: string): string {
   );
 }
 
+/** The state of a checkpoint. @throws FormatError that names another checkpoint for one that cannot be read */
+function stateOf(folder: string): ReturnType<typeof readState> {
+  try {
+    return readState(folder);
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    const problem = { file: error.path, problem: error.reason, remedy: anotherCheckpoint(folder) };
+    throw new FormatError(problem, { cause: error });
+  }
+}
+
+/** What to do about a damaged checkpoint: the newest of the others is the nearest to it. */
+function anotherCheckpoint(folder: string): string {
+  const checkpoints = dirname(folder);
+  const run = dirname(checkpoints);
+  const others =
+    basename(checkpoints) === RUN_FILES.checkpoints
+      ? listCheckpoints(run).filter(({ path }) => path !== folder)
+      : [];
+  const newest = others.at(-1);
+  return newest
+    ? `Take another checkpoint of the run: ${basename(run)} with --checkpoint ${basename(newest.path)}.`
+    : "There is no other checkpoint of the run: restore the file from a copy, or train again.";
+}
+
 async function openCheckpoint(folder: string): Promise<ExportSource> {
-  const state = readState(folder);
+  const state = stateOf(folder);
   const { step } = state;
   const architecture = checkedArchitecture(join(folder, STATE), state.architecture);
   const run = dirname(dirname(folder));
@@ -183,7 +209,7 @@ async function openCheckpoint(folder: string): Promise<ExportSource> {
         key: name,
         value: found,
         problem: `${STATE} makes its shape [${shape.join(", ")}]`,
-        remedy: "Take another checkpoint of the run.",
+        remedy: anotherCheckpoint(folder),
       });
     }
   } catch (error) {
@@ -220,7 +246,7 @@ async function verify(file: string, expected: string | undefined): Promise<void>
     throw fileError(file, "read", cause);
   });
   if (hash.digest("hex") === expected) return;
-  throw refusal(file, "is truncated or altered: its checksum differs", "Take another checkpoint of the run.");
+  throw refusal(file, "is truncated or altered: its checksum differs", anotherCheckpoint(dirname(file)));
 }
 
 function checkedArchitecture(file: string, value: unknown): Architecture {
@@ -268,7 +294,7 @@ function checkedArchitecture(file: string, value: unknown): Architecture {
 }
 
 function damaged(file: string, key: string, value: unknown, problem: string): FormatError {
-  return new FormatError({ file, key, value, problem, remedy: "Take another checkpoint of the run." });
+  return new FormatError({ file, key, value, problem, remedy: anotherCheckpoint(dirname(file)) });
 }
 
 function refusal(file: string, problem: string, remedy: string): FormatError {

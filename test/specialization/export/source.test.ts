@@ -144,4 +144,19 @@ describe("openExportSource", () => {
     mkdirSync(join(run, "checkpoints", "step-2"));
     await refuses(run, /step-2.*state\.json: cannot be read/);
   });
+
+  test("a damaged checkpoint names another one, where there is one", async () => {
+    const run = await newRun(1, 2, 3);
+    const [first, , last] = [1, 2, 3].map((step) => join(run, "checkpoints", `step-${step}`));
+    const other = /Take another checkpoint of the run: run-\d+ with --checkpoint step-2\.$/;
+    const weights = join(last, "model.safetensors");
+    writeFileSync(weights, readFileSync(weights).subarray(0, -4));
+    await refuses(run, other);
+    await refuses(last, other);
+    writeFileSync(join(last, "state.json"), '{"step":');
+    await refuses(run, other);
+    for (const step of [2, 3]) rmSync(join(run, "checkpoints", `step-${step}`), { recursive: true });
+    writeFileSync(join(first, "state.json"), "{}");
+    await refuses(run, /There is no other checkpoint of the run: restore/);
+  });
 });
