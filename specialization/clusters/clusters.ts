@@ -4,7 +4,7 @@
  * are assigned without the corpus and without clustering again.
  */
 import { createHash } from "node:crypto";
-import { cp, mkdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { cp, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { kmeans } from "../../engine/clustering/index.js";
 import { sampleRows } from "../../engine/clustering/seeding.js";
@@ -26,7 +26,7 @@ import { aroundCentroids, layOut, principalPlane, project } from "./document-map
 import { type Embeddings, LSI_FOLDER } from "./embeddings.js";
 import type { Encoder, EncoderKind } from "./encoder.js";
 import { ClustersError } from "./errors.js";
-import { readManifest, sha256Of, verifyFile, writeJson } from "./files.js";
+import { exists, type FolderKind, readManifest, sha256Of, verifyFile, writeJson } from "./files.js";
 import { LsiEncoder, loadLsi } from "./lsi.js";
 import type { Nearest } from "./nearest.js";
 import { readNpy, readNpyIntegers, writeNpy } from "./npy.js";
@@ -35,6 +35,14 @@ import type { Units } from "./units.js";
 export const CLUSTERS_MANIFEST = "clusters.json";
 const FORMAT = "slm-forge clusters";
 export const TOKENIZER_FILE = "tokenizer.json";
+
+const KIND: FolderKind = {
+  holds: "clusters",
+  manifest: CLUSTERS_MANIFEST,
+  format: FORMAT,
+  whenDamaged: "Delete the folder and make the clusters again with `slm cluster`.",
+  origin: "Give a folder that `slm cluster` made; a job's clusters are in its folder, in stages/clusters-….",
+};
 
 /** Flat k-means, or a balanced tree of branching ^ depth leaves. */
 export type ClusteringMethod =
@@ -123,10 +131,9 @@ export class Clusters {
 
   /** Opens a complete folder and compares all checksums. Throws ClustersError naming the file. */
   static async open(folder: string): Promise<Clusters> {
-    const remedy = "Delete the folder and make the clusters again with `slm cluster`.";
-    const manifest = await readManifest<ClustersManifest>(join(folder, CLUSTERS_MANIFEST), FORMAT, remedy);
+    const manifest = await readManifest<ClustersManifest>(folder, KIND);
     for (const [file, sha256] of Object.entries(manifest.files))
-      await verifyFile(join(folder, file), sha256, remedy);
+      await verifyFile(join(folder, file), sha256, KIND.whenDamaged);
     const levels = Array.from({ length: manifest.depth }, (_, level) => ({
       centroids: readNpy(join(folder, `centroids-${level}.npy`)),
       children: readNpyIntegers(join(folder, `children-${level}.npy`)),
@@ -241,7 +248,14 @@ export async function buildClusters(gpu: Gpu, options: ClusteringOptions): Promi
   checkMethod(method);
   checkSame(options);
   const identity = identityOf(options);
-  if ((await stat(folder).catch(() => undefined)) !== undefined) {
+  if (await exists(folder)) {
+    if (!(await exists(join(folder, CLUSTERS_MANIFEST)))) {
+      throw new ClustersError({
+        at: folder,
+        problem: "exists and holds no clusters",
+        remedy: "Name a folder that is not there yet.",
+      });
+    }
     const found = await Clusters.open(folder);
     if (found.manifest.identity === identity) return found;
     throw new ClustersError({

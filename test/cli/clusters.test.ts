@@ -1,5 +1,7 @@
 /** `slm embed`, `slm cluster` and `slm clusters` as processes: what they print, and how they refuse. */
 import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { TopicCorpus, topicDocuments } from "../specialization/clusters/topics.js";
 import { slm } from "./slm.js";
@@ -62,6 +64,33 @@ test("embed, cluster, show, compare, assign", async () => {
   assert.match(words.stdout, /top cluster \d holds 100\.0 %/);
 });
 
+test("a folder that holds other work is never said to be deleted", async () => {
+  const job = corpus.path("job");
+  await mkdir(join(job, "stages", "clusters-0123"), { recursive: true });
+  const held = corpus.path("held");
+  await mkdir(held);
+  await writeFile(join(held, "clusters.json"), '{"format": "mine"}');
+  for (const [parameters, message] of [
+    [
+      ["clusters", "show", job],
+      /job: holds no clusters\. Those of this job are in .*stages.clusters-0123\.$/m,
+    ],
+    [["clusters", "compare", clusters, tokens], /holds no clusters\. Give a folder that `slm cluster` made/],
+    [["clusters", "show", join(held, "clusters.json")], /clusters\.json: a file, not a folder/],
+    [["clusters", "show", held], /clusters\.json: not a manifest of slm-forge clusters\. Give a folder/],
+    [["cluster", tokens, "--embeddings", job, "--k", "2", "--out", held], /job: holds no embeddings\. Give/],
+    [
+      ["cluster", tokens, "--embeddings", embeddings, "--k", "2", "--out", job],
+      /job: exists and holds no clusters/,
+    ],
+  ] as const) {
+    const { code, stderr } = await slm(parameters);
+    assert.equal(code, 1);
+    assert.match(stderr, message);
+    assert.doesNotMatch(stderr, /[Dd]elete/);
+  }
+});
+
 test("what cannot be done is refused with its remedy", async () => {
   const refused = async (parameters: string[], message: RegExp) => {
     const { code, stderr } = await slm(parameters);
@@ -77,5 +106,8 @@ test("what cannot be done is refused with its remedy", async () => {
   );
   await refused(["embed", tokens, "--encoder", "a", ...out], /Give --tokenizer as well/);
   await refused(["embed", corpus.path("nothing"), ...out], /tokens\.json: cannot be read/);
-  await refused(["clusters", "show", corpus.path("nothing")], /clusters\.json: cannot be read/);
+  await refused(
+    ["clusters", "show", corpus.path("nothing")],
+    /nothing: there is no such folder\. Give a folder that `slm cluster` made/,
+  );
 });
