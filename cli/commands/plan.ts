@@ -77,7 +77,7 @@ export function registerPlan(program: Command): void {
     .option("--mixture-experts <k>", "experts of the mixture", "16")
     .option(
       "--clusters <files...>",
-      "cluster figures (JSON), one file for each k to compare; adds diagnostics",
+      "cluster figures, written by `slm clusters assign --figures`, a file for each k to compare; adds diagnostics",
     )
     .option(
       "--smoothing <rule>",

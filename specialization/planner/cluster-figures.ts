@@ -1,8 +1,8 @@
 /**
  * The file that tells a plan about clusters and domains: sizes of the generic set's clusters, and each domain's
- * documents by cluster. Clustering writes it; it is small and plain enough to be written by hand.
+ * documents by cluster. `slm clusters assign --figures` writes it; it is small and plain enough to be written by hand.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import {
   type ClusterCountAdvice,
@@ -13,6 +13,7 @@ import {
   isCovered,
   recommendClusterCount,
 } from "../sampling/index.js";
+import { writeFileAtomically } from "../training/atomic-file.js";
 import { PlanError } from "./errors.js";
 import type { DomainFinding } from "./recommendation.js";
 
@@ -83,6 +84,29 @@ export function readClusterFigures(path: string): ClusterFigures {
     );
   }
   return figures;
+}
+
+/**
+ * Writes a domain into such a file, beside the other domains of the same clusters; a new file where there is none, and
+ * in the place of an earlier domain of the name. Throws PlanError for a file of other clusters.
+ */
+export function addDomainFigures(
+  path: string,
+  generic: ClusterFigures["generic"],
+  domain: ClusterFigures["domains"][number],
+): void {
+  const earlier = existsSync(path) ? readClusterFigures(path) : { generic, domains: [] };
+  if (
+    JSON.stringify(earlier.generic) !==
+    JSON.stringify({ documents: generic.documents, tokens: generic.tokens })
+  ) {
+    throw new PlanError(
+      `${path} holds figures of other clusters (k = ${earlier.generic.documents.length})`,
+      "Name another file; each has the domains of one clustering",
+    );
+  }
+  const others = earlier.domains.filter(({ name }) => name !== domain.name);
+  writeFileAtomically(path, `${JSON.stringify({ generic, domains: [...others, domain] })}\n`);
 }
 
 /** Everything known about the domains from clusterings at one or several k. */
