@@ -261,9 +261,12 @@ function print(plan: Plan, request: PlanRequest, reports: readonly DomainReport[
   );
   console.log(`\nPretraining planned with: ${lengths.join(", ")}${PER_DOMAIN_NOTE}`);
   for (const lines of reports.map(describeDomain)) console.log(`\n${lines.join("\n")}`);
+  if (reports.length > 0) console.log(`\n${LEAKAGE_NOTE}`);
   const { method, reason, cautions } = plan.recommendation;
   console.log(`\nTake ${method}. ${reason}`);
   for (const caution of cautions) console.log(`  Note: ${caution}`);
 }
 
+/** Figures hold numbers of documents, and no text to compare. */
+const LEAKAGE_NOTE = "Leakage: not known from cluster figures; `slm plan forge.yaml` compares the texts.";
 const PER_DOMAIN_NOTE = " (slm-is: for each domain; slm-mix: all experts together)";

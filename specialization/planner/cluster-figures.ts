@@ -28,6 +28,10 @@ const domain = z.strictObject({
     .describe(
       "For each source (book, thread, file) the clusters of its windows; makes the advice on k sounder.",
     ),
+  strange: z
+    .string()
+    .optional()
+    .describe("In words, why its clusters say little about it; its histogram is then no more than a hint."),
 });
 
 const schema = z.strictObject({
@@ -48,6 +52,7 @@ export interface ClusterFigures {
     readonly name: string;
     readonly counts: readonly number[];
     readonly sources?: readonly (readonly number[])[];
+    readonly strange?: string;
   }[];
 }
 
@@ -112,7 +117,7 @@ export function addDomainFigures(
 /** Everything known about the domains from clusterings at one or several k. */
 export interface DomainReport {
   readonly name: string;
-  /** Over the clustering with the advised k. */
+  /** Over the clustering that is used, or else the one with the advised k. */
   readonly diagnosis: DomainDiagnosis;
   /** Bootstrap noise of the histogram (mean total variation) at every k given. */
   readonly noise: readonly { readonly clusters: number; readonly mean: number }[];
@@ -122,27 +127,36 @@ export interface DomainReport {
 /**
  * Examines every domain of the files, which describe the same domains over different clusterings. Clusterings where no
  * cluster of a domain holds generic documents are left out, and so is a domain for which that leaves none.
+ *
+ * @param used the clustering that is sampled by, where that is settled: the diagnosis is over it, and others are advice
  */
 export function reportDomains(
   clusterings: readonly ClusterFigures[],
   options: DiagnosisOptions,
+  used?: ClusterFigures,
 ): readonly DomainReport[] {
   const sorted = [...clusterings].sort((a, b) => a.generic.documents.length - b.generic.documents.length);
   return sorted[0].domains.flatMap(({ name }) => {
     const views = sorted.flatMap(({ generic, domains }) => {
       const found = domains.find((d) => d.name === name);
-      if (found) return isCovered(found.counts, generic.documents) ? [{ generic, domain: found }] : [];
+      const isUsed = generic === used?.generic;
+      if (found)
+        return isCovered(found.counts, generic.documents) ? [{ generic, domain: found, isUsed }] : [];
       throw new PlanError(
         `the clustering with k = ${generic.documents.length} lacks the domain "${name}"`,
         "Give files that describe the same domains",
       );
     });
-    if (views.length === 0) return [];
+    if (views.length === 0 || (used && !views.some(({ isUsed }) => isUsed))) return [];
     const advice = recommendClusterCount(
       views.map((view) => ({ generic: view.generic.documents, ...windowsOf(view.domain) })),
     );
-    const diagnoses = views.map((view) => diagnoseDomain(view.domain, view.generic, options));
-    const diagnosis = diagnoses.find((d) => d.clusters === advice.clusters) as DomainDiagnosis;
+    const diagnoses = views.map(({ domain, generic }) =>
+      diagnoseDomain(domain, generic, { ...options, strange: domain.strange }),
+    );
+    const diagnosis = diagnoses.find((d, i) =>
+      used ? views[i].isUsed : d.clusters === advice.clusters,
+    ) as DomainDiagnosis;
     const noise = diagnoses.map(({ clusters, bootstrap }) => ({ clusters, mean: bootstrap.mean }));
     return { name, diagnosis, noise, advice };
   });
@@ -166,6 +180,8 @@ export function findingOf({ name, diagnosis }: DomainReport): DomainFinding {
     effectiveClusters: diagnosis.effectiveClusters,
     genericEffectiveClusters: diagnosis.genericEffectiveClusters,
     expectedError: diagnosis.expectedError,
+    windows: diagnosis.documents,
+    ...(diagnosis.strange !== undefined && { strange: diagnosis.strange }),
     ...(diagnosis.repetitions && { meanRepetitions: diagnosis.repetitions.chosen.mean }),
   };
 }

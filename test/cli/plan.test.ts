@@ -57,8 +57,10 @@ test("cluster figures at two k: diagnostics, noise and the advised k", async () 
   });
   const { code, stdout, stderr } = await plan("--clusters", coarse, fine, "--max-repetitions", "5000");
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /law: 100 documents over \d clusters/);
+  assert.match(stdout, /law: 100 windows over \d clusters/);
   assert.match(stdout, /Bootstrap noise of the histogram of law: [\d.]+ % at k = 2, [\d.]+ % at k = 4/);
+  assert.match(stdout, /^Recommended k: \d/m);
+  assert.match(stdout, /^Leakage: not known from cluster figures/m);
   const { diagnostics } = JSON.parse((await plan("--clusters", coarse, fine, "--json")).stdout);
   assert.deepEqual(
     diagnostics[0].advice.scores.map((s: { clusters: number }) => s.clusters),
