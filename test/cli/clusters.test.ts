@@ -207,6 +207,15 @@ test("what cannot be done is refused with its remedy", async () => {
     ["embed", corpus.path("nothing"), ...out],
     /nothing: text needs a tokenizer, and none is named\. Give --tokenizer .*<job>.stages.tokens-/,
   );
+  /* inputs are looked at before a device is opened */
+  const nothing = corpus.path("nothing");
+  const noDevice = ["--adapter", "no such adapter"];
+  await refused(["embed", nothing, ...out, ...noDevice], /nothing: text needs a tokenizer/);
+  await refused(["cluster", nothing, "--k", "2", ...out, ...noDevice], /nothing: text needs a tokenizer/);
+  await refused(
+    ["clusters", "assign", clusters, "--embeddings", nothing, ...noDevice],
+    /nothing: there is no such folder/,
+  );
   await refused(
     ["clusters", "show", corpus.path("nothing")],
     /nothing: there is no such folder\. Give a folder that `slm cluster` made/,
