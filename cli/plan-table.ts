@@ -15,8 +15,11 @@ const COMPARED = new Set(["slm", "slm-is", "slm-pn", "slm-mix", "llm"]);
 export function describeCosts(plan: Plan): string[] {
   const lines = [formatTable(columns(plan), plan.methods)];
   const shown = new Set(plan.methods.map(({ method }) => method));
-  const crossing = plan.breakEvens.filter(({ cheaperBelow, cheaperAbove }) =>
-    [cheaperBelow, cheaperAbove].every((method) => COMPARED.has(method) && shown.has(method)),
+  /* nobody has fewer domains than one: at most there, one of the two is cheaper always */
+  const crossing = plan.breakEvens.filter(
+    ({ domains, cheaperBelow, cheaperAbove }) =>
+      domains > 1 &&
+      [cheaperBelow, cheaperAbove].every((method) => COMPARED.has(method) && shown.has(method)),
   );
   if (crossing.length > 0) lines.push("", "Break-even:");
   for (const { domains, cheaperBelow, cheaperAbove } of crossing) {
