@@ -1,8 +1,7 @@
 /** `slm plan forge.yaml` and `slm run --dry-run`: what the text is like, and what each method would cost here. */
 import { type Preview, previewJob } from "../specialization/comparison/comparison.js";
-import { type DomainReport, formatQuantity, type MethodPlan } from "../specialization/planner/index.js";
+import { type DomainReport, formatQuantity } from "../specialization/planner/index.js";
 import type { ForgeConfig } from "../specialization/stages/forge-config.js";
-import { LARGE_METHODS } from "../specialization/stages/forge-resolve.js";
 import type { ComparisonReport } from "../specialization/stages/report-types.js";
 import { withJob } from "./job-session.js";
 import { describeCosts, describeDomain } from "./plan-table.js";
@@ -34,14 +33,11 @@ function describe({ report, diagnostics }: Preview): string[] {
       `No plan: with a budget of ${budget} it is not known before how much is computed. Give steps, tokens or flops.`,
     ];
   }
-  /* without a large model of its own, its figures are those of the small one */
-  const hasLarge = settings.methods.some((each) => LARGE_METHODS.includes(each));
-  const isMeant = ({ method }: MethodPlan) => hasLarge || !LARGE_METHODS.includes(method);
   const { method, reason, cautions } = decision.recommendation;
   return [
     ...lines,
     `Cost of each method for ${decision.domains} ${decision.domains === 1 ? "domain" : "domains"} on ${machines.at(-1)?.adapter}:`,
-    ...describeCosts({ ...decision, methods: decision.methods.filter(isMeant) }),
+    ...describeCosts(decision),
     "",
     `Take ${method}. ${reason}`,
     ...cautions.map((caution) => `  Note: ${caution}`),
@@ -53,12 +49,18 @@ function describeText({ domains }: ComparisonReport, diagnostics: readonly Domai
     `${documents} documents, ${formatQuantity(tokens, "tokens")}`;
   return domains.flatMap(({ name, train, stopping, test, leaked }) => {
     const report = diagnostics.find((each) => each.name === name);
-    const repeats = leaked ? leaked.exact + leaked.near : 0;
     return [
       "",
       `${name}: ${extent(train)}; to stop by ${extent(stopping)}; to test on ${extent(test)}`,
       ...(report ? describeDomain(report).map((line) => `  ${line}`) : []),
-      ...(repeats > 0 ? [`  ${repeats} generic documents repeat it, and are never trained on.`] : []),
+      `  ${describeLeakage(leaked)}`,
     ];
   });
+}
+
+function describeLeakage(leaked: ComparisonReport["domains"][number]["leaked"]): string {
+  if (leaked === null) return "Leakage: not looked for, as corpus.excludeLeaked is false.";
+  if (leaked.exact + leaked.near === 0) return "Leakage: no generic document repeats it.";
+  const kept = leaked.excluded ? "; they are never trained on" : "";
+  return `Leakage: ${leaked.exact} generic documents repeat it exactly and ${leaked.near} nearly${kept}.`;
 }

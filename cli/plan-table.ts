@@ -8,14 +8,18 @@ import {
 import { describeDiagnosis } from "../specialization/sampling/index.js";
 import { type Column, formatTable } from "./table.js";
 
-/** Break-even points that a choice between methods hangs on; the rest is in the JSON. */
+/** Methods whose break-even points a choice hangs on, where they are in the table; the rest is in the JSON. */
 const COMPARED = new Set(["slm", "slm-is", "slm-pn", "slm-mix", "llm"]);
 
 /** The table of costs, then the break-even points. */
 export function describeCosts(plan: Plan): string[] {
   const lines = [formatTable(columns(plan), plan.methods)];
-  const crossing = plan.breakEvens.filter(({ cheaperBelow, cheaperAbove }) =>
-    [cheaperBelow, cheaperAbove].every((method) => COMPARED.has(method)),
+  const shown = new Set(plan.methods.map(({ method }) => method));
+  /* nobody has fewer domains than one: at most there, one of the two is cheaper always */
+  const crossing = plan.breakEvens.filter(
+    ({ domains, cheaperBelow, cheaperAbove }) =>
+      domains > 1 &&
+      [cheaperBelow, cheaperAbove].every((method) => COMPARED.has(method) && shown.has(method)),
   );
   if (crossing.length > 0) lines.push("", "Break-even:");
   for (const { domains, cheaperBelow, cheaperAbove } of crossing) {
@@ -62,10 +66,11 @@ function columns(plan: Plan): Column<MethodPlan>[] {
 
 /** A domain's histogram, how far to trust it, and how many clusters suit it. */
 export function describeDomain({ name, diagnosis, noise, advice }: DomainReport): string[] {
-  const lines = [...describeDiagnosis(diagnosis), advice.reason];
-  if (noise.length > 1) {
-    const figures = noise.map(({ clusters, mean }) => `${(100 * mean).toFixed(1)} % at k = ${clusters}`);
-    lines.push(`Bootstrap noise of the histogram of ${name}: ${figures.join(", ")}.`);
-  }
-  return lines;
+  const figures = noise.map(({ clusters, mean }) => `${(100 * mean).toFixed(1)} % at k = ${clusters}`);
+  const instead = advice.clusters === diagnosis.clusters ? "" : ` instead of ${diagnosis.clusters}`;
+  return [
+    ...describeDiagnosis(diagnosis),
+    `Bootstrap noise of the histogram of ${name}: ${figures.join(", ")}.`,
+    `Recommended k: ${advice.clusters}${instead}. ${advice.reason}`,
+  ];
 }

@@ -1,4 +1,4 @@
-/** `slm cluster`: clusters of the documents of a folder of tokens. */
+/** `slm cluster`: clusters of the documents of a text. */
 import { type Command, InvalidArgumentError } from "commander";
 import { withGpu } from "../../engine/gpu/index.js";
 import {
@@ -9,12 +9,12 @@ import {
   Embeddings,
   Units,
 } from "../../specialization/clusters/index.js";
-import { Tokenizer, TokenShards } from "../../specialization/tokenizer/index.js";
 import { printJson } from "../print-json.js";
+import { openText, TEXT_ARGUMENT, type TextArgument, textOptions } from "../text-argument.js";
 import { describeList, describeQuality } from "./clusters.js";
 import { embedUnits, parseWhole } from "./embed.js";
 
-interface ClusterOptions {
+interface ClusterOptions extends TextArgument {
   readonly out: string;
   readonly k?: number;
   readonly tree?: { branching: number; depth: number };
@@ -24,16 +24,14 @@ interface ClusterOptions {
   readonly seed: number;
   readonly iterations?: number;
   readonly agreement: boolean;
-  readonly tokenizer?: string;
   readonly adapter?: string;
   readonly json?: boolean;
 }
 
 export function registerCluster(program: Command): void {
-  program
-    .command("cluster")
-    .description("k-means of the documents of a folder of tokens: flat, or as a balanced tree for very many")
-    .argument("<tokens>", "folder of tokens")
+  textOptions(program.command("cluster"))
+    .description("k-means of the documents of a text: flat, or as a balanced tree for very many")
+    .argument("<text...>", TEXT_ARGUMENT)
     .requiredOption("--out <folder>", "where the clusters go")
     .option("--k <n>", "clusters", parseWhole)
     .option("--tree <b,depth>", "a tree of b^depth clusters instead: 64,2 for 4096", parseTree)
@@ -46,10 +44,6 @@ export function registerCluster(program: Command): void {
     .option("--seed <n>", "seed", parseWhole, 0)
     .option("--iterations <n>", "updates of the centroids at most (default 25)", parseWhole)
     .option("--no-agreement", "do not cluster again with another seed to see how far both agree")
-    .option(
-      "--tokenizer <path>",
-      "the tokenizer that made the tokens, for words and first lines in descriptions",
-    )
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON")
     .action(cluster);
@@ -63,15 +57,16 @@ function parseTree(value: string): { branching: number; depth: number } {
   return { branching, depth };
 }
 
-async function cluster(tokens: string, options: ClusterOptions): Promise<void> {
+async function cluster(text: readonly string[], options: ClusterOptions): Promise<void> {
   const method = chooseMethod(options);
-  await withGpu({ adapter: options.adapter }, async (gpu) => {
-    const shards = await TokenShards.open(tokens);
-    let embeddings: Embeddings | undefined;
-    try {
-      const { dimensions, seed, iterations, agreement, json } = options;
-      if (options.embeddings !== undefined) embeddings = await Embeddings.open(options.embeddings);
-      const units = new Units(shards, embeddings?.manifest.window ?? options.window);
+  const { shards, tokenizer } = await openText(text, options);
+  let embeddings: Embeddings | undefined;
+  try {
+    const { dimensions, seed, iterations, agreement, json } = options;
+    if (options.embeddings !== undefined) embeddings = await Embeddings.open(options.embeddings);
+    const units = new Units(shards, embeddings?.manifest.window ?? options.window);
+    const show = !json && process.stderr.isTTY;
+    const clusters = await withGpu({ adapter: options.adapter }, async (gpu) => {
       embeddings ??= await embedUnits(
         gpu,
         units,
@@ -79,9 +74,7 @@ async function cluster(tokens: string, options: ClusterOptions): Promise<void> {
         { fit: { dimensions, seed } },
         json,
       );
-      const tokenizer = options.tokenizer === undefined ? undefined : await Tokenizer.load(options.tokenizer);
-      const show = !json && process.stderr.isTTY;
-      const clusters = await buildClusters(gpu, {
+      return buildClusters(gpu, {
         folder: options.out,
         embeddings,
         units,
@@ -94,16 +87,16 @@ async function cluster(tokens: string, options: ClusterOptions): Promise<void> {
           if (show) process.stderr.write(`\r\x1b[K${what}`);
         },
       });
-      if (show) process.stderr.write("\r\x1b[K");
-      const { files: _, ...manifest } = clusters.manifest;
-      if (json) printJson({ folder: options.out, ...manifest });
-      else console.log(`${await describeList(clusters)}\n\n${describeQuality(clusters)}`);
-      if (!json && tokenizer === undefined) console.log("Give --tokenizer to see words and first lines.");
-    } finally {
-      embeddings?.close();
-      shards.close();
-    }
-  });
+    });
+    if (show) process.stderr.write("\r\x1b[K");
+    const { files: _, ...manifest } = clusters.manifest;
+    if (json) printJson({ folder: options.out, ...manifest });
+    else console.log(`${await describeList(clusters)}\n\n${describeQuality(clusters)}`);
+    if (!json && tokenizer === undefined) console.log("Give --tokenizer to see words and first lines.");
+  } finally {
+    embeddings?.close();
+    shards.close();
+  }
 }
 
 function chooseMethod({ k, tree }: ClusterOptions): ClusteringMethod {

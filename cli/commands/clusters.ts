@@ -2,22 +2,28 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { withGpu } from "../../engine/gpu/index.js";
 import {
+  type AssignedUnits,
   agreement,
   bootstrapNoise,
   type ClusterDescription,
   Clusters,
   ClustersError,
   clusterDescriptions,
+  Embeddings,
   type ExampleDocument,
   histogram,
   overlaps,
   reportHistogram,
   StoredDocuments,
+  sentenceEncoder,
   Units,
 } from "../../specialization/clusters/index.js";
-import { TokenShards } from "../../specialization/tokenizer/index.js";
+import { addDomainFigures } from "../../specialization/planner/index.js";
+import { domainName } from "../../specialization/stages/text-path.js";
+import type { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { printJson } from "../print-json.js";
 import { type Column, formatCount, formatTable } from "../table.js";
+import { openText, TEXT_ARGUMENT, type TextArgument, textOptions } from "../text-argument.js";
 import { parseWhole } from "./embed.js";
 
 interface CommonOptions {
@@ -42,11 +48,14 @@ export function registerClusters(program: Command): void {
     .argument("<b>", "folder of clusters")
     .option("--json", "print JSON")
     .action(compare);
-  clusters
-    .command("assign")
+  textOptions(clusters.command("assign"))
     .description("the clusters of other documents, without clustering again: a domain's histogram")
-    .argument("<folder>", "folder of clusters")
-    .argument("<tokens>", "folder of the other documents' tokens")
+    .argument("<folder>", "folder of clusters; its own tokenizer is taken where it has one")
+    .argument("[text...]", `the other documents: ${TEXT_ARGUMENT}`)
+    .option("--embeddings <folder>", "vectors of the documents, made with `slm embed`, instead of their text")
+    .option("--encoder <folder>", "the sentence encoder that the clusters' vectors were made with")
+    .option("--figures <file>", "write the domain into a file of cluster figures for `slm plan --clusters`")
+    .option("--domain <name>", "the domain's name in that file (default: the name of the first path)")
     .option("--tokens-weighted", "weigh documents by their tokens")
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON")
@@ -188,44 +197,138 @@ async function compare(a: string, b: string, options: CommonOptions): Promise<vo
   console.log(formatTable(columns, matches.slice(0, SHOWN)));
 }
 
-interface AssignOptions extends CommonOptions {
+interface AssignOptions extends CommonOptions, TextArgument {
+  readonly embeddings?: string;
+  readonly encoder?: string;
+  readonly figures?: string;
+  readonly domain?: string;
   readonly tokensWeighted?: boolean;
   readonly adapter?: string;
 }
 
-async function assign(folder: string, tokens: string, options: AssignOptions): Promise<void> {
+async function assign(folder: string, text: readonly string[], options: AssignOptions): Promise<void> {
+  checkAssign(text, options);
   const clusters = await Clusters.open(folder);
-  const shards = await TokenShards.open(tokens);
-  try {
-    const units = new Units(shards, clusters.manifest.embeddings.window);
-    const found = await withGpu({ adapter: options.adapter }, (gpu) => clusters.assignUnits(gpu, units));
-    const weights = options.tokensWeighted ? found.lengths : undefined;
-    const domain = histogram(found.assignments, clusters.count, weights);
-    const report = reportHistogram(domain, histogram(clusters.assignments, clusters.count));
-    const noise = bootstrapNoise(found.assignments, clusters.count, { weights });
-    const captured = found.captured.reduce((a, b) => a + b, 0) / found.captured.length;
-    if (options.json) {
-      console.log(
-        JSON.stringify(
-          { folder, tokens, ...report, noise, captured, histogram: [...domain.shares] },
-          null,
-          2,
-        ),
-      );
-      return;
-    }
+  const found =
+    options.embeddings === undefined
+      ? await assignText(clusters, text, options)
+      : await assignEmbedded(clusters, options.embeddings, options);
+  if (options.figures !== undefined) await writeFigures(clusters, found, text, options);
+  const weights = options.tokensWeighted ? found.lengths : undefined;
+  const domain = histogram(found.assignments, clusters.count, weights);
+  const report = reportHistogram(domain, histogram(clusters.assignments, clusters.count));
+  const noise = bootstrapNoise(found.assignments, clusters.count, { weights });
+  const captured = found.captured.reduce((a, b) => a + b, 0) / found.captured.length;
+  if (options.json) {
     console.log(
-      [
-        `${report.units} units; entropy ${report.entropy.toFixed(2)} nats, ${report.effectiveClusters.toFixed(1)} effective clusters of ${clusters.count}`,
-        `top cluster ${report.topCluster} holds ${(100 * report.topShare).toFixed(1)} %`,
-        `divergence from the corpus ${report.divergence.toFixed(2)} nats; ${(100 * report.uncovered).toFixed(1)} % lies in clusters without text of the corpus`,
-        `noise: another set of this size would differ by ${(100 * noise.meanVariation).toFixed(0)} % (95 %: ${(100 * noise.highVariation).toFixed(0)} %)`,
-        `vectors hold ${(100 * captured).toFixed(0)} % of the documents' length`,
-      ].join("\n"),
+      JSON.stringify(
+        {
+          folder,
+          text,
+          embeddings: options.embeddings,
+          ...report,
+          noise,
+          captured,
+          histogram: [...domain.shares],
+        },
+        null,
+        2,
+      ),
     );
-  } finally {
-    shards.close();
+    return;
   }
+  console.log(
+    [
+      `${report.units} units; entropy ${report.entropy.toFixed(2)} nats, ${report.effectiveClusters.toFixed(1)} effective clusters of ${clusters.count}`,
+      `top cluster ${report.topCluster} holds ${(100 * report.topShare).toFixed(1)} %`,
+      `divergence from the corpus ${report.divergence.toFixed(2)} nats; ${(100 * report.uncovered).toFixed(1)} % lies in clusters without text of the corpus`,
+      `noise: another set of this size would differ by ${(100 * noise.meanVariation).toFixed(0)} % (95 %: ${(100 * noise.highVariation).toFixed(0)} %)`,
+      `vectors hold ${(100 * captured).toFixed(0)} % of the documents' length`,
+    ].join("\n"),
+  );
+}
+
+function checkAssign(text: readonly string[], options: AssignOptions): void {
+  const { embeddings, domain, figures } = options;
+  const refuse = (at: string, problem: string, remedy: string) => new ClustersError({ at, problem, remedy });
+  if ((embeddings === undefined) === (text.length === 0)) {
+    const problem = "exactly one of text and --embeddings says what to assign";
+    throw refuse("slm clusters assign", problem, "Name the documents' text, or give --embeddings <folder>.");
+  }
+  const ofText = (["encoder", "tokenizer", "vocabulary", "textField"] as const).find(
+    (key) => options[key] !== undefined,
+  );
+  if (embeddings !== undefined && ofText !== undefined) {
+    const option = `--${ofText === "textField" ? "text-field" : ofText}`;
+    throw refuse(option, "the vectors of --embeddings are made already", `Leave ${option} out.`);
+  }
+  if (domain !== undefined && figures === undefined)
+    throw refuse("--domain", "it names a domain in a file of figures", "Give --figures <file> as well.");
+}
+
+async function assignText(
+  clusters: Clusters,
+  text: readonly string[],
+  options: AssignOptions,
+): Promise<AssignedUnits> {
+  const opened = await openText(text, options, await clusters.tokenizer());
+  try {
+    const units = new Units(opened.shards, clusters.manifest.embeddings.window);
+    const encoder =
+      options.encoder === undefined
+        ? undefined
+        : await sentenceEncoder(options.encoder, await tokenizerOf(clusters, opened.tokenizer));
+    try {
+      return await withGpu({ adapter: options.adapter }, (gpu) => clusters.assignUnits(gpu, units, encoder));
+    } finally {
+      encoder?.dispose();
+    }
+  } finally {
+    opened.shards.close();
+  }
+}
+
+async function tokenizerOf(clusters: Clusters, given: Tokenizer | undefined): Promise<Tokenizer> {
+  const tokenizer = given ?? (await clusters.tokenizer());
+  if (tokenizer !== undefined) return tokenizer;
+  throw new ClustersError({
+    at: "--encoder",
+    problem: "a sentence encoder reads text, and tokens are read back as text by their tokenizer",
+    remedy: "Give --tokenizer as well.",
+  });
+}
+
+async function assignEmbedded(
+  clusters: Clusters,
+  folder: string,
+  { adapter }: AssignOptions,
+): Promise<AssignedUnits> {
+  const embeddings = await Embeddings.open(folder);
+  try {
+    return await withGpu({ adapter }, (gpu) => clusters.assignEmbeddings(gpu, embeddings));
+  } finally {
+    embeddings.close();
+  }
+}
+
+/** Adds the domain to the file of `slm plan --clusters`, its windows by document, which vouch for each other. */
+async function writeFigures(
+  clusters: Clusters,
+  { assignments, documents }: AssignedUnits,
+  text: readonly string[],
+  { figures, domain, embeddings }: AssignOptions,
+): Promise<void> {
+  const counts = new Array<number>(clusters.count).fill(0);
+  const sources = new Map<number, number[]>();
+  for (const [unit, cluster] of assignments.entries()) {
+    counts[cluster] += 1;
+    const own = sources.get(documents[unit]);
+    if (own) own.push(cluster);
+    else sources.set(documents[unit], [cluster]);
+  }
+  const generic = { documents: [...clusters.sizes()], tokens: [...(await clusters.tokens())] };
+  const name = domain ?? domainName(text[0] ?? (embeddings as string));
+  addDomainFigures(figures as string, generic, { name, counts, sources: [...sources.values()] });
 }
 
 async function search(folder: string, words: string, options: CommonOptions): Promise<void> {

@@ -1,4 +1,4 @@
-/** `slm embed`: vectors of the documents of a folder of tokens. */
+/** `slm embed`: vectors of the documents of a text. */
 import { type Command, InvalidArgumentError } from "commander";
 import { type Gpu, withGpu } from "../../engine/gpu/index.js";
 import {
@@ -13,10 +13,11 @@ import {
   Units,
 } from "../../specialization/clusters/index.js";
 import { lsiFolder } from "../../specialization/clusters/lsi.js";
-import { Tokenizer, TokenShards } from "../../specialization/tokenizer/index.js";
+import type { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { formatCount } from "../table.js";
+import { openText, TEXT_ARGUMENT, type TextArgument, textOptions } from "../text-argument.js";
 
-export interface EmbedOptions {
+interface EmbedOptions extends TextArgument {
   readonly out: string;
   readonly dimensions?: number;
   readonly sample?: number;
@@ -26,16 +27,14 @@ export interface EmbedOptions {
   readonly vectors?: string;
   readonly column?: string;
   readonly encoder?: string;
-  readonly tokenizer?: string;
   readonly adapter?: string;
   readonly json?: boolean;
 }
 
 export function registerEmbed(program: Command): void {
-  program
-    .command("embed")
-    .description("vectors of the documents (windows of long ones) of a folder of tokens, for clustering")
-    .argument("<tokens>", "folder of tokens")
+  textOptions(program.command("embed"))
+    .description("vectors of the documents (windows of long ones) of a text, for clustering")
+    .argument("<text...>", TEXT_ARGUMENT)
     .requiredOption("--out <folder>", "where the vectors go; an interrupted run is continued")
     .option("--dimensions <n>", "LSI: dimensions (default 256)", parseWhole)
     .option("--sample <n>", "LSI: units that the model is fitted on (default 65536)", parseWhole)
@@ -44,32 +43,33 @@ export function registerEmbed(program: Command): void {
     .option("--model <folder>", "LSI: use the model of these embeddings or clusters instead of fitting one")
     .option("--vectors <file>", "use vectors of your own: .npy, or .parquet with a column of lists")
     .option("--column <name>", "the column of lists, where the Parquet file has several")
-    .option("--encoder <folder>", "use a sentence encoder (ONNX) from a folder; needs --tokenizer")
-    .option("--tokenizer <path>", "the tokenizer that made the tokens")
+    .option("--encoder <folder>", "use a sentence encoder (ONNX) from a folder")
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON")
     .action(embed);
 }
 
-async function embed(tokens: string, options: EmbedOptions): Promise<void> {
-  await withGpu({ adapter: options.adapter }, async (gpu) => {
-    const shards = await TokenShards.open(tokens);
-    try {
-      const units = new Units(shards, options.window);
-      const method = await chooseMethod(units, options);
-      const embeddings = await embedUnits(gpu, units, options.out, method, options.json);
-      embeddings.close();
-      if ("encoder" in method) method.encoder.dispose();
-      const { shards: _, ...manifest } = embeddings.manifest;
-      console.log(
-        options.json
-          ? JSON.stringify({ folder: options.out, ...manifest }, null, 2)
-          : describe(options.out, embeddings.manifest),
-      );
-    } finally {
-      shards.close();
-    }
-  });
+async function embed(text: readonly string[], options: EmbedOptions): Promise<void> {
+  checkChoice(options);
+  const { shards, tokenizer } = await openText(text, options);
+  let method: EmbeddingMethod | undefined;
+  try {
+    const units = new Units(shards, options.window);
+    method = await chooseMethod(units, options, tokenizer);
+    const found = await withGpu({ adapter: options.adapter }, (gpu) =>
+      embedUnits(gpu, units, options.out, method as EmbeddingMethod, options.json),
+    );
+    found.close();
+    const { shards: _, ...manifest } = found.manifest;
+    console.log(
+      options.json
+        ? JSON.stringify({ folder: options.out, ...manifest }, null, 2)
+        : describe(options.out, found.manifest),
+    );
+  } finally {
+    if (method && "encoder" in method) method.encoder.dispose();
+    shards.close();
+  }
 }
 
 /** Makes embeddings and shows how far they are, on a terminal. */
@@ -85,7 +85,7 @@ export function embedUnits(gpu: Gpu, units: Units, folder: string, method: Embed
   });
 }
 
-async function chooseMethod(units: Units, options: EmbedOptions): Promise<EmbeddingMethod> {
+function checkChoice(options: EmbedOptions): void {
   const chosen = (["model", "vectors", "encoder"] as const).filter((key) => options[key] !== undefined);
   if (chosen.length > 1) {
     throw new ClustersError({
@@ -94,19 +94,26 @@ async function chooseMethod(units: Units, options: EmbedOptions): Promise<Embedd
       remedy: "Leave the others out.",
     });
   }
+}
+
+async function chooseMethod(
+  units: Units,
+  options: EmbedOptions,
+  tokenizer: Tokenizer | undefined,
+): Promise<EmbeddingMethod> {
   if (options.model !== undefined) return { model: await loadLsi(lsiFolder(options.model)) };
   if (options.vectors !== undefined) {
     return { encoder: await givenVectors(units, { path: options.vectors, column: options.column }) };
   }
   if (options.encoder !== undefined) {
-    if (options.tokenizer === undefined) {
+    if (tokenizer === undefined) {
       throw new ClustersError({
         at: "--encoder",
         problem: "a sentence encoder reads text, and tokens are read back as text by their tokenizer",
         remedy: "Give --tokenizer as well.",
       });
     }
-    return { encoder: await sentenceEncoder(options.encoder, await Tokenizer.load(options.tokenizer)) };
+    return { encoder: await sentenceEncoder(options.encoder, tokenizer) };
   }
   const { dimensions, sample, seed } = options;
   return { fit: { dimensions, sample, seed } };

@@ -1,5 +1,5 @@
 /** `slm plan`: what each method would cost for N domains, where they break even, and which one to take. */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { PRESETS, type PresetName, parameterCount } from "../../specialization/models/architecture.js";
 import {
   type DomainReport,
@@ -9,6 +9,7 @@ import {
   makePlan,
   networksOf,
   type Plan,
+  PlanError,
   type PlanRequest,
   paperRequest,
   parseAmount,
@@ -53,7 +54,7 @@ export function registerPlan(program: Command): void {
     .description("cost of every method for N domains, break-even points, and which method to take")
     .argument(
       "[forge.yaml]",
-      "a job to plan: its text is read and clustered, a step is timed; other options do not apply",
+      "a job to plan: its text is read and clustered, a step is timed; only --set and --json go with it",
     )
     .option("--set <key=value>", "override a key of the job; may be repeated", repeatable, [])
     .option(
@@ -77,20 +78,18 @@ export function registerPlan(program: Command): void {
     .option("--mixture-experts <k>", "experts of the mixture", "16")
     .option(
       "--clusters <files...>",
-      "cluster figures (JSON), one file for each k to compare; adds diagnostics",
+      "cluster figures, written by `slm clusters assign --figures`, a file for each k to compare; adds diagnostics",
     )
-    .option(
-      "--smoothing <rule>",
-      "none, dirichlet, held-out, or a fixed weight from 0 to 1",
-      parseSmoothing,
-      {
-        kind: "dirichlet",
-      },
+    .addOption(
+      new Option("--smoothing <rule>", "none, dirichlet, held-out, or a fixed weight from 0 to 1")
+        .argParser(parseSmoothing)
+        .default({ kind: "dirichlet" }, "dirichlet"),
     )
     .option("--max-repetitions <r>", "most readings of a generic document when resampling")
     .option("--paper", "the paper's machine, models and lengths, to see its tables reproduced")
     .option("--json", "print JSON")
-    .action(async (job: string | undefined, options: PlanOptions) => {
+    .action(async (job: string | undefined, options: PlanOptions, command: Command) => {
+      refuseIdle(job, options, command);
       if (job !== undefined) {
         const config = withWarningsSaid(loadForge(job, options.set));
         return preview(config, { command: `slm plan ${job}`, json: options.json });
@@ -100,6 +99,68 @@ export function registerPlan(program: Command): void {
       if (options.json) printJson({ ...plan, diagnostics: reports });
       else print(plan, request, reports);
     });
+}
+
+/** Options that say what `--paper` says. */
+const PAPER_SAYS = new Set([
+  "small",
+  "large",
+  "pretrainTokens",
+  "rate",
+  "experts",
+  "capacity",
+  "mixtureExperts",
+]);
+/** Options that are about the figures of `--clusters`. */
+const OF_FIGURES = new Set(["smoothing", "maxRepetitions"]);
+
+/** Refuses options that were given and would change nothing. @throws PlanError */
+function refuseIdle(job: string | undefined, options: PlanOptions, command: Command): void {
+  const given = command.options.filter(
+    (each) => command.getOptionValueSource(each.attributeName()) === "cli",
+  );
+  const refuse = (isIdle: (name: string) => boolean, why: string, remedy: string) => {
+    const idle = given.filter((each) => isIdle(each.attributeName())).map(({ long }) => long);
+    if (idle.length === 0) return;
+    const [names, them] = [idle.join(", "), idle.length === 1 ? "it" : "them"];
+    throw new PlanError(`${names}: ${why}`, remedy.replace("{them}", them));
+  };
+  if (job !== undefined) {
+    const why = `${job} is a job, which says such things itself`;
+    refuse(
+      (name) => name !== "set" && name !== "json",
+      why,
+      "Leave {them} out, or change keys of the job with --set, such as --set pretraining.budget.steps=1000",
+    );
+    return;
+  }
+  refuse(
+    (name) => name === "set",
+    "there is no job to change",
+    "Name a job (forge.yaml), or leave {them} out",
+  );
+  if (options.paper) {
+    refuse(
+      (name) => PAPER_SAYS.has(name),
+      "--paper is a plan of the paper's own",
+      "Leave {them} or --paper out",
+    );
+  }
+  if (options.clusters === undefined) {
+    refuse(
+      (name) => OF_FIGURES.has(name),
+      "no figures to apply it to",
+      "Give --clusters, or leave {them} out",
+    );
+  }
+  const kind = options.budget && parseBudget(options.budget).kind;
+  if (kind === "tokens" && (options.paper || options.pretrainTokens !== undefined)) {
+    const other = options.paper ? "--paper" : "--pretrain-tokens";
+    throw new PlanError(
+      `--budget is "${options.budget}", and ${other} says how long pretraining is as well`,
+      `Leave one of them out, or give the budget in hours or FLOPs`,
+    );
+  }
 }
 
 function parsePreset(value: string): PresetName {
@@ -146,8 +207,8 @@ function requestFrom(options: PlanOptions, domains: number, domainTokens: number
     vocabulary: PRESETS[name].vocabulary,
   });
   const small = architecture(options.small);
-  const experts = parseAmount(options.experts, "--experts");
-  const capacity = optional(options.capacity, "--capacity") ?? experts;
+  const experts = parseCount(options.experts, "--experts");
+  const capacity = options.capacity === undefined ? experts : parseCount(options.capacity, "--capacity");
   const rate = optional(options.rate, "--rate", ["flop", "flops", "flop/s"]);
   return {
     networks: networksOf({
@@ -165,7 +226,7 @@ function requestFrom(options: PlanOptions, domains: number, domainTokens: number
     domains,
     domainTokens,
     ...(rate !== undefined && { speed: { kind: "rate", flopsPerSecond: rate } }),
-    mixtureExperts: parseAmount(options.mixtureExperts, "--mixture-experts"),
+    mixtureExperts: parseCount(options.mixtureExperts, "--mixture-experts"),
   };
 }
 
@@ -175,6 +236,13 @@ function plainTokens(options: PlanOptions): number | undefined {
   if (given !== undefined || options.budget === undefined) return given;
   const budget = parseBudget(options.budget);
   return budget.kind === "tokens" ? budget.amount : undefined;
+}
+
+/** @throws PlanError unless the number is a whole one above 0 */
+function parseCount(text: string, option: string): number {
+  const count = parseAmount(text, option);
+  if (Number.isSafeInteger(count) && count >= 1) return count;
+  throw new PlanError(`${option} is "${text}"`, "Give a whole number, 1 or more");
 }
 
 function optional(
@@ -193,9 +261,12 @@ function print(plan: Plan, request: PlanRequest, reports: readonly DomainReport[
   );
   console.log(`\nPretraining planned with: ${lengths.join(", ")}${PER_DOMAIN_NOTE}`);
   for (const lines of reports.map(describeDomain)) console.log(`\n${lines.join("\n")}`);
+  if (reports.length > 0) console.log(`\n${LEAKAGE_NOTE}`);
   const { method, reason, cautions } = plan.recommendation;
   console.log(`\nTake ${method}. ${reason}`);
   for (const caution of cautions) console.log(`  Note: ${caution}`);
 }
 
+/** Figures hold numbers of documents, and no text to compare. */
+const LEAKAGE_NOTE = "Leakage: not known from cluster figures; `slm plan forge.yaml` compares the texts.";
 const PER_DOMAIN_NOTE = " (slm-is: for each domain; slm-mix: all experts together)";

@@ -3,7 +3,7 @@
  * last whole one and ends in the same bytes, and a finished folder is opened instead of made again.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Gpu } from "../../engine/gpu/index.js";
 import {
@@ -17,7 +17,7 @@ import {
 } from "./embeddings.js";
 import type { Encoder } from "./encoder.js";
 import { ClustersError } from "./errors.js";
-import { bytesOf, sha256Of, writeJson, writeWhole } from "./files.js";
+import { bytesOf, exists, sha256Of, writeJson, writeWhole } from "./files.js";
 import { fitLsi, LsiEncoder, type LsiModel, type LsiOptions, loadLsi, saveLsi } from "./lsi.js";
 import type { Units } from "./units.js";
 
@@ -247,8 +247,4 @@ async function writeShard(
 
 async function readIfThere(path: string): Promise<string | undefined> {
   return (await exists(path)) ? readFile(path, "utf8") : undefined;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
 }

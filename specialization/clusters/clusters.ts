@@ -4,13 +4,13 @@
  * are assigned without the corpus and without clustering again.
  */
 import { createHash } from "node:crypto";
-import { cp, mkdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { cp, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { kmeans } from "../../engine/clustering/index.js";
 import { sampleRows } from "../../engine/clustering/seeding.js";
 import type { Gpu } from "../../engine/gpu/index.js";
 import { Random } from "../../engine/random.js";
-import type { Tokenizer } from "../tokenizer/index.js";
+import { Tokenizer, TokenShards } from "../tokenizer/index.js";
 import { type Agreement, agreement } from "./agreement.js";
 import { growTree, type RandomAccess } from "./balanced-tree.js";
 import {
@@ -23,18 +23,26 @@ import {
 import { type Coherence, measureCoherence } from "./coherence.js";
 import { type ClusterDescription, describeClusters } from "./describe.js";
 import { aroundCentroids, layOut, principalPlane, project } from "./document-map.js";
-import { type Embeddings, LSI_FOLDER } from "./embeddings.js";
+import { Embeddings, LSI_FOLDER } from "./embeddings.js";
 import type { Encoder, EncoderKind } from "./encoder.js";
 import { ClustersError } from "./errors.js";
-import { readManifest, sha256Of, verifyFile, writeJson } from "./files.js";
+import { exists, type FolderKind, readManifest, sha256Of, verifyFile, writeJson } from "./files.js";
 import { LsiEncoder, loadLsi } from "./lsi.js";
 import type { Nearest } from "./nearest.js";
 import { readNpy, readNpyIntegers, writeNpy } from "./npy.js";
-import type { Units } from "./units.js";
+import { Units } from "./units.js";
 
 export const CLUSTERS_MANIFEST = "clusters.json";
 const FORMAT = "slm-forge clusters";
-export const TOKENIZER_FILE = "tokenizer.json";
+const TOKENIZER_FILE = "tokenizer.json";
+
+const KIND: FolderKind = {
+  holds: "clusters",
+  manifest: CLUSTERS_MANIFEST,
+  format: FORMAT,
+  whenDamaged: "Delete the folder and make the clusters again with `slm cluster`.",
+  origin: "Give a folder that `slm cluster` made; a job's clusters are in its folder, in stages/clusters-….",
+};
 
 /** Flat k-means, or a balanced tree of branching ^ depth leaves. */
 export type ClusteringMethod =
@@ -105,6 +113,8 @@ const MOST_PLACED = 1024;
 
 /** Units assigned to existing clusters. */
 export interface AssignedUnits extends Nearest {
+  /** Document that each unit was cut from. */
+  readonly documents: Uint32Array;
   /** Tokens of each unit: weights for a token-weighted histogram. */
   readonly lengths: Uint32Array;
   /** Share of each unit that its vector holds; low for text unlike the corpus. */
@@ -123,10 +133,9 @@ export class Clusters {
 
   /** Opens a complete folder and compares all checksums. Throws ClustersError naming the file. */
   static async open(folder: string): Promise<Clusters> {
-    const remedy = "Delete the folder and make the clusters again with `slm cluster`.";
-    const manifest = await readManifest<ClustersManifest>(join(folder, CLUSTERS_MANIFEST), FORMAT, remedy);
+    const manifest = await readManifest<ClustersManifest>(folder, KIND);
     for (const [file, sha256] of Object.entries(manifest.files))
-      await verifyFile(join(folder, file), sha256, remedy);
+      await verifyFile(join(folder, file), sha256, KIND.whenDamaged);
     const levels = Array.from({ length: manifest.depth }, (_, level) => ({
       centroids: readNpy(join(folder, `centroids-${level}.npy`)),
       children: readNpyIntegers(join(folder, `children-${level}.npy`)),
@@ -154,6 +163,29 @@ export class Clusters {
     return JSON.parse(await readFile(join(this.folder, "descriptions.json"), "utf8")) as ClusterDescription[];
   }
 
+  /** Tokens by cluster, with one for the end of each unit, as they are trained on. Throws where the corpus is needed and gone. */
+  async tokens(): Promise<Float64Array> {
+    const out = Float64Array.from(this.sizes());
+    if (this.count <= MOST_DESCRIBED) {
+      for (const { cluster, tokens } of await this.descriptions()) out[cluster] += tokens;
+      return out;
+    }
+    const shards = await TokenShards.open(this.manifest.tokens.folder, { verify: "sizes" });
+    try {
+      let unit = 0;
+      for (const { length } of new Units(shards, this.manifest.embeddings.window).units())
+        out[this.assignments[unit++]] += length;
+      return out;
+    } finally {
+      shards.close();
+    }
+  }
+
+  /** The tokenizer kept with the clusters, that made their tokens; undefined where none is. */
+  async tokenizer(): Promise<Tokenizer | undefined> {
+    return this.manifest.tokenizer === null ? undefined : Tokenizer.load(join(this.folder, TOKENIZER_FILE));
+  }
+
   /** Units × 2: places on the map. */
   map(): Float32Array {
     return readNpy(join(this.folder, "map.npy"));
@@ -166,14 +198,16 @@ export class Clusters {
 
   /**
    * Embeds units with the model kept with the clusters, or with `given`, the encoder that made their vectors, and
-   * assigns them. Throws ClustersError for tokens of another tokenizer, and where the encoder is missing.
+   * assigns them. Throws ClustersError for tokens of another tokenizer, where the encoder is missing, or is another one.
    */
   async assignUnits(gpu: Gpu, units: Units, given?: Encoder): Promise<AssignedUnits> {
+    if (given) this.#checkVectors("the encoder", given);
     const encoder = given ?? (await this.#ownEncoder(gpu, units));
     try {
       const out = {
         assignments: new Uint32Array(units.count),
         distances: new Float32Array(units.count),
+        documents: new Uint32Array(units.count),
         lengths: new Uint32Array(units.count),
         captured: new Float32Array(units.count),
       };
@@ -183,15 +217,64 @@ export class Clusters {
         out.assignments.set(found.assignments, batch.first);
         out.distances.set(found.distances, batch.first);
         out.captured.set(captured, batch.first);
-        out.lengths.set(
-          Uint32Array.from(batch.units, (unit) => unit.length),
-          batch.first,
-        );
+        for (const [i, { document, length }] of batch.units.entries()) {
+          out.documents[batch.first + i] = document;
+          out.lengths[batch.first + i] = length;
+        }
       }
       return out;
     } finally {
       if (given === undefined) encoder.dispose();
     }
+  }
+
+  /** Assigns units whose vectors are made already. Throws ClustersError for vectors that another encoder made. */
+  async assignEmbeddings(gpu: Gpu, embeddings: Embeddings): Promise<AssignedUnits> {
+    const { folder, manifest } = embeddings;
+    this.#checkVectors(folder, manifest);
+    const own = await this.#encoderIdentity();
+    if (own !== undefined && own !== manifest.encoder) {
+      const isLsi = manifest.kind === "lsi";
+      throw new ClustersError({
+        at: folder,
+        problem: `its vectors were not made by the ${isLsi ? "LSI model" : "sentence encoder"} that the clusters of ${this.folder} are of`,
+        remedy: isLsi
+          ? `Make them with \`slm embed --model ${this.folder}\`, or assign the text itself.`
+          : "Make them with the same encoder.",
+      });
+    }
+    const found = await this.assign(gpu, embeddings);
+    const units = embeddings.units();
+    return {
+      ...found,
+      documents: Uint32Array.from(units, ({ document }) => document),
+      lengths: Uint32Array.from(units, ({ length }) => length),
+      captured: Float32Array.from(units, ({ captured }) => captured),
+    };
+  }
+
+  #checkVectors(at: string, { kind, dimensions }: Pick<Encoder, "kind" | "dimensions">): void {
+    const { manifest } = this;
+    if (kind === manifest.embeddings.kind && dimensions === manifest.dimensions) return;
+    throw new ClustersError({
+      at,
+      value: `${kind}, ${dimensions} dimensions`,
+      problem: `the clusters of ${this.folder} are of other vectors: ${manifest.embeddings.kind}, ${manifest.dimensions} dimensions`,
+      remedy:
+        manifest.embeddings.kind === "lsi"
+          ? `Make them with \`slm embed --model ${this.folder}\`, or assign the text itself.`
+          : "Make the vectors as those of the clusters were made.",
+    });
+  }
+
+  /** What made the vectors; undefined where it is not known: given vectors, or embeddings that are gone. */
+  async #encoderIdentity(): Promise<string | undefined> {
+    const { kind, folder } = this.manifest.embeddings;
+    if (kind === "lsi") return (await loadLsi(join(this.folder, LSI_FOLDER))).identity;
+    if (kind === "given" || !(await exists(folder))) return undefined;
+    const embeddings = await Embeddings.open(folder, { verify: "sizes" });
+    embeddings.close();
+    return embeddings.manifest.encoder;
   }
 
   async #ownEncoder(gpu: Gpu, units: Units): Promise<Encoder> {
@@ -200,7 +283,10 @@ export class Clusters {
         at: this.folder,
         value: this.manifest.embeddings.kind,
         problem: "its vectors were not made by LSI, so new documents cannot be embedded from it alone",
-        remedy: "Embed the documents in the same way with `slm embed`, and assign those embeddings.",
+        remedy:
+          this.manifest.embeddings.kind === "given"
+            ? "Make vectors of the documents as those were made, read them in with `slm embed --vectors`, and give that folder to `slm clusters assign --embeddings`."
+            : "Give the folder of the encoder that made them: `slm clusters assign --encoder`.",
       });
     }
     const encoder = await LsiEncoder.create(gpu, await loadLsi(join(this.folder, LSI_FOLDER)));
@@ -241,7 +327,14 @@ export async function buildClusters(gpu: Gpu, options: ClusteringOptions): Promi
   checkMethod(method);
   checkSame(options);
   const identity = identityOf(options);
-  if ((await stat(folder).catch(() => undefined)) !== undefined) {
+  if (await exists(folder)) {
+    if (!(await exists(join(folder, CLUSTERS_MANIFEST)))) {
+      throw new ClustersError({
+        at: folder,
+        problem: "exists and holds no clusters",
+        remedy: "Name a folder that is not there yet.",
+      });
+    }
     const found = await Clusters.open(folder);
     if (found.manifest.identity === identity) return found;
     throw new ClustersError({

@@ -1,8 +1,7 @@
 /** Describes clusters of a folder again, from the corpus it was made of: for folders of too many to keep descriptions. */
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { Tokenizer, TokenShards } from "../tokenizer/index.js";
-import { type Clusters, TOKENIZER_FILE } from "./clusters.js";
+import { TokenShards } from "../tokenizer/index.js";
+import type { Clusters } from "./clusters.js";
 import { type ClusterDescription, describeClusters } from "./describe.js";
 import { Embeddings } from "./embeddings.js";
 import { ClustersError } from "./errors.js";
@@ -36,8 +35,7 @@ export async function clusterDescriptions(
   const tokens = await TokenShards.open(manifest.tokens.folder, { verify: "sizes" });
   const embeddings = await Embeddings.open(manifest.embeddings.folder, { verify: "sizes" });
   try {
-    const tokenizer =
-      manifest.tokenizer === null ? undefined : await Tokenizer.load(join(clusters.folder, TOKENIZER_FILE));
+    const tokenizer = await clusters.tokenizer();
     const { assignments, distances } = clusters;
     const units = new Units(tokens, manifest.embeddings.window);
     return describeClusters(

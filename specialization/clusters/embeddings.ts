@@ -6,7 +6,7 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { EncoderKind } from "./encoder.js";
 import { ClustersError } from "./errors.js";
-import { readManifest, verifyFile } from "./files.js";
+import { type FolderKind, readManifest, verifyFile } from "./files.js";
 
 export const EMBEDDINGS_MANIFEST = "embeddings.json";
 export const EMBEDDINGS_FORMAT = "slm-forge embeddings";
@@ -14,6 +14,15 @@ export const EMBEDDINGS_FORMAT = "slm-forge embeddings";
 export const LSI_FOLDER = "lsi";
 /** Bytes of a unit's record: document, window and length (u32), and captured share (f32). */
 export const UNIT_BYTES = 16;
+
+const KIND: FolderKind = {
+  holds: "embeddings",
+  manifest: EMBEDDINGS_MANIFEST,
+  format: EMBEDDINGS_FORMAT,
+  whenDamaged: "Delete the folder and make the embeddings again with `slm embed`.",
+  origin:
+    "Give a folder that `slm embed` made; a job's embeddings are in its folder, in stages/embeddings-….",
+};
 
 export interface EmbeddingShard {
   readonly vectors: string;
@@ -81,12 +90,8 @@ export class Embeddings {
     folder: string,
     { verify = "all" }: { verify?: "all" | "sizes" } = {},
   ): Promise<Embeddings> {
-    const remedy = "Delete the folder and make the embeddings again with `slm embed`.";
-    const manifest = await readManifest<EmbeddingsManifest>(
-      join(folder, EMBEDDINGS_MANIFEST),
-      EMBEDDINGS_FORMAT,
-      remedy,
-    );
+    const remedy = KIND.whenDamaged;
+    const manifest = await readManifest<EmbeddingsManifest>(folder, KIND);
     const shards: OpenShard[] = [];
     try {
       for (const shard of manifest.shards) {

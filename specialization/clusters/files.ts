@@ -1,7 +1,8 @@
 /** Files that are whole or not there, with their SHA-256, and folders of which only complete ones have their name. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, readFile, rename } from "node:fs/promises";
+import { open, readdir, readFile, rename, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { ClustersError } from "./errors.js";
 
 export interface ListedFile {
@@ -29,6 +30,10 @@ export async function writeWhole(
   return hash.digest("hex");
 }
 
+export async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
 export function writeJson(path: string, value: unknown): Promise<string> {
   return writeWhole(path, [`${JSON.stringify(value, null, 2)}\n`]);
 }
@@ -49,23 +54,60 @@ export async function verifyFile(path: string, sha256: string, remedy: string): 
   }
 }
 
-/** A JSON manifest of a given `format` and version 1. Throws ClustersError when it is anything else. */
-export async function readManifest<T>(path: string, format: string, remedy: string): Promise<T> {
-  const refuse = (problem: string, cause?: unknown) =>
+/** A kind of folder that a manifest completes. */
+export interface FolderKind {
+  /** What such a folder holds, as its manifest is named: "clusters". */
+  readonly holds: string;
+  readonly manifest: string;
+  readonly format: string;
+  /** What to do about one that is damaged. Never said of a folder that is another thing: it may be somebody's work. */
+  readonly whenDamaged: string;
+  /** Where such folders come from. */
+  readonly origin: string;
+}
+
+/** The JSON manifest of a folder, of version 1. Throws ClustersError when it is missing or anything else. */
+export async function readManifest<T>(folder: string, kind: FolderKind): Promise<T> {
+  const path = join(folder, kind.manifest);
+  const refuse = (problem: string, remedy: string, cause?: unknown) =>
     new ClustersError({ at: path, problem, remedy }, { cause });
-  const text = await readFile(path, "utf8").catch((cause: Error) => {
-    throw refuse(`cannot be read: ${cause.message}`, cause);
+  const text = await readFile(path, "utf8").catch(async (cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT" || cause.code === "ENOTDIR") throw await notOfKind(folder, kind);
+    throw refuse(`cannot be read: ${cause.message}`, "Check who may read it.", cause);
   });
   let manifest: { format?: unknown; version?: unknown } | null;
   try {
     manifest = JSON.parse(text);
   } catch (cause) {
-    throw refuse(`not JSON: ${(cause as Error).message}`, cause);
+    throw refuse(`not JSON: ${(cause as Error).message}`, kind.whenDamaged, cause);
   }
-  if (manifest?.format !== format) throw refuse(`not a manifest of ${format}`);
-  if (manifest.version !== 1)
-    throw refuse(`of version ${manifest.version}, which this release does not know`);
+  if (manifest?.format !== kind.format) throw refuse(`not a manifest of ${kind.format}`, kind.origin);
+  if (manifest.version !== 1) {
+    throw refuse(
+      `of version ${manifest.version}, which this release does not know`,
+      "Use the release that made it.",
+    );
+  }
   return manifest as T;
+}
+
+/** Most folders named in a remedy. */
+const MOST_NAMED = 4;
+
+/** The error for a folder without the manifest; where it is a job's, it names what the job made. */
+async function notOfKind(folder: string, { holds, origin }: FolderKind): Promise<ClustersError> {
+  const found = await stat(folder).catch(() => undefined);
+  if (!found) return new ClustersError({ at: folder, problem: "there is no such folder", remedy: origin });
+  if (!found.isDirectory()) {
+    return new ClustersError({ at: folder, problem: "a file, not a folder", remedy: origin });
+  }
+  const stages = join(folder, "stages");
+  const own = (await readdir(stages).catch(() => []))
+    .filter((name) => name.startsWith(`${holds}-`) && !name.endsWith(".partial"))
+    .slice(0, MOST_NAMED)
+    .map((name) => join(stages, name));
+  const remedy = own.length === 0 ? origin : `Those of this job are in ${own.join(", ")}.`;
+  return new ClustersError({ at: folder, problem: `holds no ${holds}`, remedy });
 }
 
 /** The bytes of numbers, little-endian as all supported machines are. */

@@ -11,7 +11,7 @@ import type { Gpu } from "../../engine/gpu/index.js";
 import { Random } from "../../engine/random.js";
 import { type Encoded, type Encoder, normalizeRows } from "./encoder.js";
 import { ClustersError } from "./errors.js";
-import { readManifest, verifyFile, writeJson } from "./files.js";
+import { type FolderKind, readManifest, verifyFile, writeJson } from "./files.js";
 import { readNpy, readNpyIntegers, writeNpy } from "./npy.js";
 import { makeProducts, type ProductKind, type Products } from "./products.js";
 import { randomizedSvd } from "./randomized-svd.js";
@@ -52,6 +52,16 @@ export interface LsiModel {
   /** Hash of what the vectors depend on. */
   readonly identity: string;
 }
+
+const MANIFEST = "lsi.json";
+const FORMAT = "slm-forge lsi";
+const KIND: FolderKind = {
+  holds: "LSI model",
+  manifest: MANIFEST,
+  format: FORMAT,
+  whenDamaged: "Make the embeddings again with `slm embed`, or the clusters with `slm cluster`.",
+  origin: "Give a folder of embeddings or of clusters that were made by LSI, without --vectors or --encoder.",
+};
 
 const DEFAULT_DIMENSIONS = 256;
 const DEFAULT_SAMPLE = 65_536;
@@ -120,12 +130,10 @@ function identityOf(model: Omit<LsiModel, "identity">): string {
 }
 
 interface LsiManifest extends Omit<LsiModel, "pieces" | "weights" | "basis"> {
-  readonly format: "slm-forge lsi";
+  readonly format: typeof FORMAT;
   readonly version: 1;
   readonly files: Readonly<Record<"pieces.npy" | "weights.npy" | "basis.npy", string>>;
 }
-
-const MANIFEST = "lsi.json";
 
 /** Saves a model as a folder; the manifest is written last. */
 export async function saveLsi(model: LsiModel, folder: string): Promise<void> {
@@ -136,19 +144,15 @@ export async function saveLsi(model: LsiModel, folder: string): Promise<void> {
     "weights.npy": await writeNpy(join(folder, "weights.npy"), weights, [weights.length]),
     "basis.npy": await writeNpy(join(folder, "basis.npy"), basis, [pieces.length, model.dimensions]),
   };
-  const manifest: LsiManifest = { format: "slm-forge lsi", version: 1, ...rest, files };
+  const manifest: LsiManifest = { format: FORMAT, version: 1, ...rest, files };
   await writeJson(join(folder, MANIFEST), manifest);
 }
 
 /** @throws ClustersError naming the file that is missing or altered */
 export async function loadLsi(folder: string): Promise<LsiModel> {
-  const remedy = "Make the embeddings again with `slm embed`.";
-  const { format, version, files, ...rest } = await readManifest<LsiManifest>(
-    join(folder, MANIFEST),
-    "slm-forge lsi",
-    remedy,
-  );
-  for (const [file, sha256] of Object.entries(files)) await verifyFile(join(folder, file), sha256, remedy);
+  const { format, version, files, ...rest } = await readManifest<LsiManifest>(folder, KIND);
+  for (const [file, sha256] of Object.entries(files))
+    await verifyFile(join(folder, file), sha256, KIND.whenDamaged);
   return {
     ...rest,
     pieces: readNpyIntegers(join(folder, "pieces.npy")),

@@ -1,8 +1,7 @@
 /** Documents behind the units of a clustering: where each is from, its text, and which hold given words. */
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { Tokenizer, TokenShards } from "../tokenizer/index.js";
-import { type Clusters, TOKENIZER_FILE } from "./clusters.js";
+import { type Tokenizer, TokenShards } from "../tokenizer/index.js";
+import type { Clusters } from "./clusters.js";
 import { ClustersError } from "./errors.js";
 import { Units } from "./units.js";
 
@@ -36,7 +35,8 @@ export class StoredDocuments {
   /** Throws ClustersError when the tokens are gone, or no tokenizer is there to read them. */
   static async open(clusters: Clusters): Promise<StoredDocuments> {
     const { folder, manifest } = clusters;
-    if (manifest.tokenizer === null) {
+    const tokenizer = await clusters.tokenizer();
+    if (tokenizer === undefined) {
       throw new ClustersError({
         at: folder,
         problem: "the clusters were made without a tokenizer, so their documents cannot be read",
@@ -50,7 +50,6 @@ export class StoredDocuments {
         remedy: "Bring the folder back, or make the clusters again.",
       });
     }
-    const tokenizer = await Tokenizer.load(join(folder, TOKENIZER_FILE));
     const tokens = await TokenShards.open(manifest.tokens.folder, { verify: "sizes" });
     return new StoredDocuments(clusters, tokens, new Units(tokens, manifest.embeddings.window), tokenizer);
   }

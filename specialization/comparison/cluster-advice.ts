@@ -1,7 +1,7 @@
 /** How many clusters suit each domain, and what its histogram is worth: the same text clustered finer and coarser. */
 import type { Workshop } from "../methods/index.js";
 import { type ClusterFigures, type DomainReport, reportDomains } from "../planner/index.js";
-import type { Grouping } from "../stages/grouping.js";
+import { type Grouping, strangeness } from "../stages/grouping.js";
 import type { DomainText } from "../stages/text.js";
 import { diagnosisOptions } from "./domains.js";
 
@@ -20,11 +20,14 @@ export async function adviseClusters(workshop: Workshop): Promise<readonly Domai
     (k) => k === own.clusters.count || (k >= 2 && k <= most && clusters.tree === undefined),
   );
   const clusterings: ClusterFigures[] = [];
+  let used: ClusterFigures | undefined;
   for (const k of counts) {
     const grouping = k === own.clusters.count ? own : await workshop.grouping(k);
-    clusterings.push(await figuresOf(workshop, grouping, text.domains));
+    const figures = await figuresOf(workshop, grouping, text.domains);
+    if (grouping === own) used = figures;
+    clusterings.push(figures);
   }
-  const reports = reportDomains(clusterings, diagnosisOptions(workshop, job.config.seed));
+  const reports = reportDomains(clusterings, diagnosisOptions(workshop, job.config.seed), used);
   for (const { name } of text.domains) {
     if (reports.some((report) => report.name === name)) continue;
     job.say(
@@ -42,11 +45,12 @@ async function figuresOf(
   const { documents, tokens } = grouping.sizes;
   const figures: ClusterFigures["domains"][number][] = [];
   for (const { name, train } of domains) {
-    const { assignments, counts, documents: owners } = await workshop.assign(grouping, train);
+    const assigned = await workshop.assign(grouping, train);
+    const { assignments, counts, documents: owners } = assigned;
     /* windows of one document are alike, and are left out together */
     const sources: number[][] = Array.from({ length: train.documentCount }, () => []);
     for (const [window, cluster] of assignments.entries()) sources[owners[window]].push(cluster);
-    figures.push({ name, counts: [...counts], sources });
+    figures.push({ name, counts: [...counts], sources, strange: strangeness(assigned, grouping) });
   }
   return { generic: { documents: Array.from(documents), tokens: Array.from(tokens) }, domains: figures };
 }

@@ -11,6 +11,8 @@ import {
   type Speed,
 } from "../planner/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
+import { LARGE_METHODS } from "../stages/forge-resolve.js";
+import { entriesOf } from "./entries.js";
 
 /** null where the budget does not say what will be computed: minutes alone. */
 export function decide(
@@ -33,7 +35,7 @@ export function decide(
     Math.min(count, most),
   ]);
   try {
-    return makePlan({
+    const plan = makePlan({
       networks: networksOf({
         ...{ small, large, projection: { experts, capacity, vector } },
         tokensPerStep: pretraining.batch * small.context,
@@ -62,6 +64,14 @@ export function decide(
       domainFindings,
       ...(speed && { speed }),
     });
+    const isLarge = (method: Method) => LARGE_METHODS.includes(method);
+    if (entriesOf(workshop).some(({ method }) => isLarge(method))) return plan;
+    /* a job without large models has no architecture of one, and these figures would be those of the small model */
+    return {
+      ...plan,
+      methods: plan.methods.filter(({ method }) => !isLarge(method)),
+      breakEvens: plan.breakEvens.filter((each) => ![each.cheaperBelow, each.cheaperAbove].some(isLarge)),
+    };
   } catch (error) {
     if (error instanceof PlanError) return null;
     throw error;

@@ -13,7 +13,7 @@ import {
   topCluster,
 } from "../sampling/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
-import type { Grouping } from "../stages/grouping.js";
+import { type Grouping, strangeness } from "../stages/grouping.js";
 import type { DomainHistogram, DomainSummary, GenericSummary } from "../stages/report-types.js";
 import type { TokenShards } from "../tokenizer/index.js";
 import { entriesOf } from "./entries.js";
@@ -61,6 +61,8 @@ export function findingOf(
     effectiveClusters: first.effectiveClusters,
     genericEffectiveClusters: generic.effectiveClusters,
     expectedError: first.expectedError ?? 1,
+    windows: first.units,
+    ...(first.strange && { strange: first.strange }),
     ...(first.repetitions && { meanRepetitions: first.repetitions.mean }),
   };
 }
@@ -72,12 +74,15 @@ export function clustersPath({ folder }: Grouping): string {
 
 async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSet): Promise<DomainHistogram> {
   const { name } = set.domain;
-  const { counts, assignments } = await workshop.assign(grouping, set.train, name);
+  const assigned = await workshop.assign(grouping, set.train, name);
+  const { counts, assignments } = assigned;
+  const strange = strangeness(assigned, grouping);
   const extents = {
     ...{ size: set.size, seed: set.seed },
     documents: set.train.documentCount,
     tokens: set.train.tokenCount,
     units: assignments.length,
+    strange: strange ?? null,
   };
   const histogram = normalize(counts, `histogram of ${name}`);
   if (!isCovered(counts, grouping.sizes.documents)) {
@@ -85,7 +90,10 @@ async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSe
     if (drawsByClusters(workshop)) coveredCounts(counts, grouping.sizes.documents, name);
     return { ...extents, ...uncovered(histogram, name) };
   }
-  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, diagnosisOptions(workshop, set.seed));
+  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, {
+    ...diagnosisOptions(workshop, set.seed),
+    strange,
+  });
   const { repetitions } = diagnosis;
   return {
     ...extents,

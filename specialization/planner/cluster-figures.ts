@@ -1,8 +1,8 @@
 /**
  * The file that tells a plan about clusters and domains: sizes of the generic set's clusters, and each domain's
- * documents by cluster. Clustering writes it; it is small and plain enough to be written by hand.
+ * documents by cluster. `slm clusters assign --figures` writes it; it is small and plain enough to be written by hand.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import {
   type ClusterCountAdvice,
@@ -13,6 +13,7 @@ import {
   isCovered,
   recommendClusterCount,
 } from "../sampling/index.js";
+import { writeFileAtomically } from "../training/atomic-file.js";
 import { PlanError } from "./errors.js";
 import type { DomainFinding } from "./recommendation.js";
 
@@ -27,6 +28,10 @@ const domain = z.strictObject({
     .describe(
       "For each source (book, thread, file) the clusters of its windows; makes the advice on k sounder.",
     ),
+  strange: z
+    .string()
+    .optional()
+    .describe("In words, why its clusters say little about it; its histogram is then no more than a hint."),
 });
 
 const schema = z.strictObject({
@@ -47,6 +52,7 @@ export interface ClusterFigures {
     readonly name: string;
     readonly counts: readonly number[];
     readonly sources?: readonly (readonly number[])[];
+    readonly strange?: string;
   }[];
 }
 
@@ -85,10 +91,33 @@ export function readClusterFigures(path: string): ClusterFigures {
   return figures;
 }
 
+/**
+ * Writes a domain into such a file, beside the other domains of the same clusters; a new file where there is none, and
+ * in the place of an earlier domain of the name. Throws PlanError for a file of other clusters.
+ */
+export function addDomainFigures(
+  path: string,
+  generic: ClusterFigures["generic"],
+  domain: ClusterFigures["domains"][number],
+): void {
+  const earlier = existsSync(path) ? readClusterFigures(path) : { generic, domains: [] };
+  if (
+    JSON.stringify(earlier.generic) !==
+    JSON.stringify({ documents: generic.documents, tokens: generic.tokens })
+  ) {
+    throw new PlanError(
+      `${path} holds figures of other clusters (k = ${earlier.generic.documents.length})`,
+      "Name another file; each has the domains of one clustering",
+    );
+  }
+  const others = earlier.domains.filter(({ name }) => name !== domain.name);
+  writeFileAtomically(path, `${JSON.stringify({ generic, domains: [...others, domain] })}\n`);
+}
+
 /** Everything known about the domains from clusterings at one or several k. */
 export interface DomainReport {
   readonly name: string;
-  /** Over the clustering with the advised k. */
+  /** Over the clustering that is used, or else the one with the advised k. */
   readonly diagnosis: DomainDiagnosis;
   /** Bootstrap noise of the histogram (mean total variation) at every k given. */
   readonly noise: readonly { readonly clusters: number; readonly mean: number }[];
@@ -98,27 +127,36 @@ export interface DomainReport {
 /**
  * Examines every domain of the files, which describe the same domains over different clusterings. Clusterings where no
  * cluster of a domain holds generic documents are left out, and so is a domain for which that leaves none.
+ *
+ * @param used the clustering that is sampled by, where that is settled: the diagnosis is over it, and others are advice
  */
 export function reportDomains(
   clusterings: readonly ClusterFigures[],
   options: DiagnosisOptions,
+  used?: ClusterFigures,
 ): readonly DomainReport[] {
   const sorted = [...clusterings].sort((a, b) => a.generic.documents.length - b.generic.documents.length);
   return sorted[0].domains.flatMap(({ name }) => {
     const views = sorted.flatMap(({ generic, domains }) => {
       const found = domains.find((d) => d.name === name);
-      if (found) return isCovered(found.counts, generic.documents) ? [{ generic, domain: found }] : [];
+      const isUsed = generic === used?.generic;
+      if (found)
+        return isCovered(found.counts, generic.documents) ? [{ generic, domain: found, isUsed }] : [];
       throw new PlanError(
         `the clustering with k = ${generic.documents.length} lacks the domain "${name}"`,
         "Give files that describe the same domains",
       );
     });
-    if (views.length === 0) return [];
+    if (views.length === 0 || (used && !views.some(({ isUsed }) => isUsed))) return [];
     const advice = recommendClusterCount(
       views.map((view) => ({ generic: view.generic.documents, ...windowsOf(view.domain) })),
     );
-    const diagnoses = views.map((view) => diagnoseDomain(view.domain, view.generic, options));
-    const diagnosis = diagnoses.find((d) => d.clusters === advice.clusters) as DomainDiagnosis;
+    const diagnoses = views.map(({ domain, generic }) =>
+      diagnoseDomain(domain, generic, { ...options, strange: domain.strange }),
+    );
+    const diagnosis = diagnoses.find((d, i) =>
+      used ? views[i].isUsed : d.clusters === advice.clusters,
+    ) as DomainDiagnosis;
     const noise = diagnoses.map(({ clusters, bootstrap }) => ({ clusters, mean: bootstrap.mean }));
     return { name, diagnosis, noise, advice };
   });
@@ -142,6 +180,8 @@ export function findingOf({ name, diagnosis }: DomainReport): DomainFinding {
     effectiveClusters: diagnosis.effectiveClusters,
     genericEffectiveClusters: diagnosis.genericEffectiveClusters,
     expectedError: diagnosis.expectedError,
+    windows: diagnosis.documents,
+    ...(diagnosis.strange !== undefined && { strange: diagnosis.strange }),
     ...(diagnosis.repetitions && { meanRepetitions: diagnosis.repetitions.chosen.mean }),
   };
 }

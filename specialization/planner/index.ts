@@ -1,5 +1,6 @@
 /** The planner: cost lines, break-even points, memory and disk, and a recommendation, before anything runs. */
 export {
+  addDomainFigures,
   type ClusterFigures,
   type DomainReport,
   findingOf,

@@ -97,6 +97,7 @@ export function makePlan(request: PlanRequest): Plan {
     maxParameters: request.maxParameters,
     memoryBytes: request.memoryBytes,
     genericTokens: request.genericTokens,
+    pretraining: figures.pretraining,
     breakEven: findBreakEven(breakEvens, "slm-is", "slm-pn"),
     domainFindings: request.domainFindings,
   });

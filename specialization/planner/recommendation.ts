@@ -2,11 +2,11 @@
  * The paper's decision tree (Fig. 1): a large inference budget takes the large model; a small one takes importance
  * sampling where each domain can have a pretraining of its own, and projected networks or mixtures where it cannot.
  */
-
+import { formatReadings, SCARCE_REPETITIONS, TOO_FEW_WINDOWS } from "../sampling/index.js";
 import type { BreakEven, CostUnit } from "./cost-lines.js";
 import type { MethodPlan } from "./plan.js";
 import { formatQuantity } from "./quantity.js";
-import type { Method } from "./work.js";
+import type { Method, PretrainingTokens } from "./work.js";
 
 /** What the decision depends on. */
 export interface Situation {
@@ -21,6 +21,8 @@ export interface Situation {
   /** GPU memory for weights, gradients and moments, in bytes. */
   readonly memoryBytes?: number;
   readonly genericTokens?: number;
+  /** Generic tokens that each method trains on. */
+  readonly pretraining: PretrainingTokens;
   /** Between importance sampling and the projected network. */
   readonly breakEven?: BreakEven;
   /** Findings about the domains' histograms. */
@@ -32,6 +34,10 @@ export interface DomainFinding {
   readonly effectiveClusters: number;
   readonly genericEffectiveClusters: number;
   readonly expectedError: number;
+  /** Windows that the histogram was counted over. */
+  readonly windows?: number;
+  /** In words, why its clusters say little about it; absent where they do not. */
+  readonly strange?: string;
   /** Mean readings of a training document under importance sampling; absent when not forecast. */
   readonly meanRepetitions?: number;
 }
@@ -110,7 +116,7 @@ const BROAD_DOMAIN = 0.25;
 function cautionsFor(method: Method, s: Situation): string[] {
   const chosen = s.methods.find((m) => m.method === method) as MethodPlan;
   const cautions: string[] = [];
-  if (chosen.trainable !== undefined && chosen.trainable < 1) {
+  if (chosen.trainable !== undefined && chosen.trainable < ALL_BUT) {
     const percent = (100 * Math.max(0, chosen.trainable)).toFixed(0);
     cautions.push(
       chosen.trainable <= 0
@@ -118,9 +124,23 @@ function cautionsFor(method: Method, s: Situation): string[] {
         : `The budget covers ${percent} % of the pretraining that ${method} is planned with; train that much less, or take a smaller model.`,
     );
   }
+  const { inferenceParameters } = chosen.footprint;
+  if (s.maxParameters !== undefined && inferenceParameters > s.maxParameters) {
+    cautions.push(
+      `The model that ${method} ends in has ${formatQuantity(inferenceParameters, "parameters")}, more than the ${formatQuantity(s.maxParameters, "parameters")} that inference may use: take a smaller model.`,
+    );
+  }
   if (!fits(chosen.footprint, s)) {
     cautions.push(
       `${method} needs ${formatQuantity(chosen.footprint.trainingBytes, "bytes")} for weights, gradients and moments, more than the ${formatQuantity(s.memoryBytes as number, "bytes")} given.`,
+    );
+  }
+  const readings = readingsOf(method, s);
+  /* what is known of the domains says it better */
+  const isTold = method === "slm-is" && s.domainFindings?.some(isRepeated);
+  if (readings > SCARCE_REPETITIONS && !isTold) {
+    cautions.push(
+      `${method} reads the generic text ${formatReadings(readings)} times${method === "slm-is" ? ", and what is like the domain more often" : ""}: beyond ${SCARCE_REPETITIONS} readings text is worth clearly less than new text. Take more text, a smaller model or a shorter pretraining.`,
     );
   }
   for (const d of s.domainFindings ?? []) cautions.push(...domainCautions(method, d));
@@ -137,8 +157,33 @@ function cautionsFor(method: Method, s: Situation): string[] {
   return cautions;
 }
 
+function isRepeated<T extends DomainFinding>(d: T): d is T & { readonly meanRepetitions: number } {
+  return d.meanRepetitions !== undefined && d.meanRepetitions > SCARCE_REPETITIONS;
+}
+
+/** Less of the planned pretraining than this is told; the rest is rounding. */
+const ALL_BUT = 0.995;
+
+/** How often a method's pretraining goes through the generic text; 0 where its size is not known, or it has none. */
+function readingsOf(method: Method, { genericTokens, pretraining }: Situation): number {
+  if (genericTokens === undefined || genericTokens === 0 || method === "slm-nopt") return 0;
+  const pretrained = method === "slm-d" || method === "llm-lora" ? "llm" : method;
+  return pretraining[pretrained] / genericTokens;
+}
+
+/** Methods that place a domain among the clusters. */
+const BY_CLUSTER: ReadonlySet<Method> = new Set(["slm-is", "slm-pn", "slm-mix"]);
+
 function domainCautions(method: Method, d: DomainFinding): string[] {
   const cautions: string[] = [];
+  if (BY_CLUSTER.has(method)) {
+    if (d.strange !== undefined) cautions.push(`${d.name}: ${d.strange}`);
+    if (d.windows !== undefined && d.windows < TOO_FEW_WINDOWS) {
+      cautions.push(
+        `${d.name} has only ${d.windows} ${d.windows === 1 ? "window" : "windows"}, too few to say where it lies: smooth, use few clusters, or give more of its text.`,
+      );
+    }
+  }
   const broad = d.effectiveClusters > BROAD_DOMAIN * d.genericEffectiveClusters;
   if ((method === "slm-pn" || method === "slm-mix") && broad) {
     cautions.push(
@@ -148,12 +193,12 @@ function domainCautions(method: Method, d: DomainFinding): string[] {
   if (method !== "slm-is") return cautions;
   if (d.expectedError >= 0.35) {
     cautions.push(
-      `${d.name} has too few documents for its histogram (${(100 * d.expectedError).toFixed(0)} % expected error): keep the smoothing on.`,
+      `${d.name} has too few windows for its histogram (${(100 * d.expectedError).toFixed(0)} % expected error): keep the smoothing on.`,
     );
   }
-  if (d.meanRepetitions !== undefined && d.meanRepetitions > 4) {
+  if (isRepeated(d)) {
     cautions.push(
-      `${d.name} would read a training document ${d.meanRepetitions.toFixed(1)} times on average: set a repetition cap, or a lower one.`,
+      `${d.name} would read a training window ${formatReadings(d.meanRepetitions)} times on average: set a repetition cap, or a lower one.`,
     );
   }
   return cautions;

@@ -21,7 +21,7 @@ export interface ClusterCandidate {
 
 export interface CandidateScore {
   readonly clusters: number;
-  /** Mean held-out log density ratio, nats a document; 0 says no more than the generic histogram. */
+  /** Mean held-out log density ratio, nats a window; 0 says no more than the generic histogram. */
   readonly gain: number;
   /** Of the mean. */
   readonly standardError: number;
@@ -109,17 +109,17 @@ function leftOut(assignments: ArrayLike<number>, sources?: ArrayLike<number>): n
 }
 
 function reasonFor(chosen: CandidateScore, best: CandidateScore, scores: readonly CandidateScore[]): string {
-  const gain = (s: CandidateScore) => `${s.gain.toFixed(2)} nats a document`;
+  const gain = (s: CandidateScore) => `${s.gain.toFixed(2)} nats a window`;
   if (best.gain <= 0) {
-    return `No clustering tells held-out domain documents from generic ones (best: ${gain(best)} at k = ${best.clusters}); resampling will hardly help.`;
+    return `No clustering tells held-out windows of the domain from generic ones (best: ${gain(best)} at k = ${best.clusters}); resampling will hardly help.`;
   }
   if (chosen !== best) {
-    return `k = ${chosen.clusters} explains held-out domain documents (${gain(chosen)}) as well as k = ${best.clusters} (${gain(best)}) within one standard error, with less noise and repetition.`;
+    return `k = ${chosen.clusters} explains held-out windows (${gain(chosen)}) as well as k = ${best.clusters} (${gain(best)}) within one standard error, with less noise and repetition.`;
   }
   if (scores.length === 1) return `k = ${best.clusters} is the only clustering given (${gain(best)}).`;
   const more =
     chosen === scores[scores.length - 1]
       ? " It is also the largest tried: more clusters may help further."
       : "";
-  return `k = ${best.clusters} explains held-out domain documents best (${gain(best)}).${more}`;
+  return `k = ${best.clusters} explains held-out windows best (${gain(best)}).${more}`;
 }

@@ -50,6 +50,7 @@ export interface RepetitionForecast {
 export interface DomainDiagnosis {
   readonly name: string;
   readonly clusters: number;
+  /** Windows: a document that fits one is one. */
   readonly documents: number;
   /** Nats; of the counts as they are. */
   readonly entropy: number;
@@ -70,6 +71,8 @@ export interface DomainDiagnosis {
   };
   /** Expected total variation between the histogram and the truth, from the Dirichlet posterior. */
   readonly expectedError: number;
+  /** As in the options; absent for the others. */
+  readonly strange?: string;
   readonly trust: { readonly level: TrustLevel; readonly text: string };
   readonly intervals: readonly CredibleInterval[];
   readonly bootstrap: Noise;
@@ -84,6 +87,8 @@ export interface DiagnosisOptions {
   readonly smoothing?: SmoothingRule;
   readonly budget?: DrawBudget;
   readonly seed?: number;
+  /** Words for a domain that its clusters say little about: see `describeTrust`. */
+  readonly strange?: string;
 }
 
 /**
@@ -94,7 +99,7 @@ export interface DiagnosisOptions {
 export function diagnoseDomain(
   domain: DomainCounts,
   sizes: ClusterSizes,
-  { smoothing = { kind: "dirichlet" }, budget, seed = 0 }: DiagnosisOptions = {},
+  { smoothing = { kind: "dirichlet" }, budget, seed = 0, strange }: DiagnosisOptions = {},
 ): DomainDiagnosis {
   const { counts, name = "domain" } = domain;
   const generic = normalize(sizes.documents, "generic histogram");
@@ -124,7 +129,8 @@ export function diagnoseDomain(
     ...(forecast && { scarce: scarceMass(histogram, forecast.plain) }),
     smoothing: { rule: smoothing.kind, lambda, strength },
     expectedError: error,
-    trust: describeTrust(documents, error),
+    ...(strange !== undefined && { strange }),
+    trust: describeTrust(documents, error, strange),
     intervals: credibleIntervals(covered, generic, posteriorStrength),
     bootstrap: bootstrapNoise(counts, { seed }),
     ...(splitHalf && { splitHalf }),
@@ -174,40 +180,54 @@ export function forecastRepetitions(
   };
 }
 
-/** A diagnosis in sentences, the most useful first. */
+/** A diagnosis in sentences, a line for each question. */
 export function describeDiagnosis(d: DomainDiagnosis): string[] {
-  const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
   const lines = [
-    `${d.name}: ${d.documents} documents over ${d.clusters} clusters, as varied as ${d.effectiveClusters.toFixed(1)} equal clusters ` +
-      `(the generic set: ${d.genericEffectiveClusters.toFixed(1)}); ${percent(d.top.share)} lie in cluster ${d.top.cluster}.`,
+    `${d.name}: ${d.documents} windows over ${d.clusters} clusters; ${percent(d.top.share)} lie in cluster ${d.top.cluster}.`,
+    `Entropy ${d.entropy.toFixed(2)} nats, as varied as ${d.effectiveClusters.toFixed(1)} equal clusters ` +
+      `(the generic set: ${d.genericEffectiveClusters.toFixed(1)}); divergence from the generic set ${d.divergence.toFixed(2)} nats.`,
     d.trust.text,
+    describeCoverage(d),
+    d.smoothing.rule === "none"
+      ? "Smoothing: none."
+      : `Smoothing: ${d.smoothing.rule}; the generic histogram gets the weight ${d.smoothing.lambda.toFixed(3)}.`,
   ];
-  if (d.smoothing.lambda > 0) {
+  if (d.repetitions === undefined) return lines;
+  const { plain, chosen } = d.repetitions;
+  const [own, configured] = [plain, chosen].map(describeReadings);
+  lines.push(
+    own === configured
+      ? `Readings of a training window: ${own}.`
+      : `Readings of a training window: by its own histogram ${own}; as configured ${configured}.`,
+  );
+  if (chosen.effectiveTokens < 0.9 * chosen.budgetTokens) {
     lines.push(
-      `The generic histogram gets the weight ${d.smoothing.lambda.toFixed(3)} (${d.smoothing.rule}).`,
-    );
-  }
-  if (d.uncovered > 0) {
-    lines.push(
-      `${percent(d.uncovered)} of the domain lie in clusters without any generic document and cannot be resampled.`,
-    );
-  }
-  if (d.repetitions) {
-    const { plain, chosen } = d.repetitions;
-    lines.push(
-      `Read by its own histogram, a training document comes ${plain.mean.toFixed(1)} times on average and ${plain.max.toFixed(1)} times at most; ` +
-        `as configured ${chosen.mean.toFixed(1)} and ${chosen.max.toFixed(1)}.`,
-    );
-    if (chosen.effectiveTokens < 0.9 * chosen.budgetTokens) {
-      lines.push(
-        `With repetition, the budget is worth ${percent(chosen.effectiveTokens / chosen.budgetTokens)} of as much fresh text; a cap, smoothing or fewer clusters would help.`,
-      );
-    }
-  }
-  if (d.scarce !== undefined && d.scarce > 0.1) {
-    lines.push(
-      `${percent(d.scarce)} of the domain lie where the generic set is scarce (read more than ${SCARCE_REPETITIONS} times).`,
+      `With repetition, the budget is worth ${percent(chosen.effectiveTokens / chosen.budgetTokens)} of as much fresh text; a cap, smoothing or fewer clusters would help.`,
     );
   }
   return lines;
+}
+
+function describeCoverage({ uncovered, scarce }: DomainDiagnosis): string {
+  const rest = uncovered > 0 ? `, the other ${percent(uncovered)} cannot be resampled` : "";
+  const thin =
+    scarce === undefined
+      ? ""
+      : `; ${percent(scarce)} lie where it is scarce (read more than ${SCARCE_REPETITIONS} times)`;
+  return `Coverage: ${percent(1 - uncovered)} lie in clusters with generic text${rest}${thin}.`;
+}
+
+/** The most is an expectation, and below 1 where there is more text than is read. */
+function describeReadings({ mean, max }: RepetitionForecast): string {
+  if (max <= 1) return "none is read twice";
+  return `${formatReadings(mean)} on average and ${formatReadings(max)} at most`;
+}
+
+/** "4.2", "79,363". */
+export function formatReadings(count: number): string {
+  return count < 100 ? count.toFixed(1) : Math.round(count).toLocaleString("en");
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }

@@ -136,32 +136,58 @@ function summarize(distances: number[]): Noise {
 
 export type TrustLevel = "hint" | "rough" | "good" | "precise";
 
-/** Below so many documents it matters whether they are independent; windows of one book are not. */
-const FEW_DOCUMENTS = 100;
+/** Below so many windows it matters whether they are independent; those of one book are not. */
+const FEW_WINDOWS = 100;
 
-/** What an expected error means to a person who has to decide how to train. */
-export function describeTrust(documents: number, error: number): { level: TrustLevel; text: string } {
-  const { level, text } = trustInWords(documents, error);
-  if (documents >= FEW_DOCUMENTS || documents === 1) return { level, text };
-  return {
-    level,
-    text: `${text} This takes the documents as independent; windows cut from one text tell less.`,
-  };
+/** Below so many windows a histogram is too rough to go by, however much they agree: they may not be typical. */
+export const TOO_FEW_WINDOWS = 30;
+
+const LEVELS: readonly TrustLevel[] = ["hint", "rough", "good", "precise"];
+
+/** What each level means for training. */
+const ADVICE: Readonly<Record<TrustLevel, string>> = {
+  precise: "the histogram is as good as exact.",
+  good: "good enough to resample by.",
+  rough: "usable with smoothing; fewer clusters or more domain text would sharpen it.",
+  hint: "only a hint of where the domain lies; smooth, use few clusters, and do not read much into single clusters.",
+};
+
+/**
+ * What an expected error means to a person who has to decide how to train.
+ *
+ * @param strange words for a domain that its clusters say little about; then the histogram is never more than a hint
+ */
+export function describeTrust(
+  windows: number,
+  error: number,
+  strange?: string,
+): { level: TrustLevel; text: string } {
+  const share = `${(100 * error).toFixed(error < 0.1 ? 1 : 0)} %`;
+  const from = `From ${windows} ${windows === 1 ? "window" : "windows"}, about ${share} of the draws`;
+  if (strange !== undefined) {
+    const text = `${from} would go to the wrong clusters if clusters could place the domain, and they cannot: ${strange}`;
+    return { level: "hint", text };
+  }
+  const [seeming, most] = [levelOf(error), mostTrust(windows)];
+  const capped = LEVELS.indexOf(most) < LEVELS.indexOf(seeming);
+  const level = capped ? most : seeming;
+  const unless = capped && windows < TOO_FEW_WINDOWS ? " if they are typical, which so few may not be" : "";
+  const apart =
+    windows < FEW_WINDOWS && windows > 1
+      ? " This takes the windows as independent; those cut from one text tell less."
+      : "";
+  return { level, text: `${from} go to the wrong clusters${unless}: ${ADVICE[level]}${apart}` };
 }
 
-function trustInWords(documents: number, error: number): { level: TrustLevel; text: string } {
-  const share = `${(100 * error).toFixed(error < 0.1 ? 1 : 0)} %`;
-  const from = `From ${documents} ${documents === 1 ? "document" : "documents"}, about ${share} of the draws go to the wrong clusters`;
-  if (error < 0.05) return { level: "precise", text: `${from}: the histogram is as good as exact.` };
-  if (error < 0.15) return { level: "good", text: `${from}: good enough to resample by.` };
-  if (error < 0.35) {
-    return {
-      level: "rough",
-      text: `${from}: usable with smoothing; fewer clusters or more domain text would sharpen it.`,
-    };
-  }
-  return {
-    level: "hint",
-    text: `${from}: only a hint of where the domain lies; smooth, use few clusters, and do not read much into single clusters.`,
-  };
+function levelOf(error: number): TrustLevel {
+  if (error < 0.05) return "precise";
+  if (error < 0.15) return "good";
+  return error < 0.35 ? "rough" : "hint";
+}
+
+/** The most that so many windows can be trusted, whatever they say. */
+function mostTrust(windows: number): TrustLevel {
+  if (windows >= FEW_WINDOWS) return "precise";
+  if (windows >= TOO_FEW_WINDOWS) return "good";
+  return windows >= 10 ? "rough" : "hint";
 }

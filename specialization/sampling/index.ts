@@ -12,6 +12,7 @@ export {
   describeDiagnosis,
   diagnoseDomain,
   forecastRepetitions,
+  formatReadings,
   type RepetitionForecast,
   SCARCE_REPETITIONS,
 } from "./diagnosis.js";
@@ -42,6 +43,7 @@ export {
   expectedError,
   type Noise,
   splitHalfDistance,
+  TOO_FEW_WINDOWS,
   type TrustLevel,
 } from "./histogram-trust.js";
 export {

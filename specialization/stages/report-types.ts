@@ -115,6 +115,8 @@ export interface DomainHistogram {
   /** Expected total variation from the true histogram, null as above, and that in a sentence. */
   readonly expectedError: number | null;
   readonly trust: string;
+  /** In words, why its clusters say little about the domain; null where they do not. */
+  readonly strange: string | null;
   /** Readings of a generic document when resampled as configured for slm-is; null where nothing is resampled. */
   readonly repetitions: { readonly mean: number; readonly max: number } | null;
 }

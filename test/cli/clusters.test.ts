@@ -1,13 +1,20 @@
 /** `slm embed`, `slm cluster` and `slm clusters` as processes: what they print, and how they refuse. */
 import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { writeNpy } from "../../specialization/clusters/npy.js";
+import { readClusterFigures } from "../../specialization/planner/index.js";
 import { TopicCorpus, topicDocuments } from "../specialization/clusters/topics.js";
-import { slm } from "./slm.js";
+import { slm as run } from "./slm.js";
 
 let corpus: TopicCorpus;
 let tokens: string;
 let embeddings: string;
 let clusters: string;
+
+/** With a cache of tokens of its own. */
+const slm = (parameters: readonly string[]) => run(parameters, { env: { SLM_CACHE: corpus.path("cache") } });
 
 async function json(...parameters: string[]) {
   const { code, stdout, stderr } = await slm([...parameters, "--json"]);
@@ -62,6 +69,126 @@ test("embed, cluster, show, compare, assign", async () => {
   assert.match(words.stdout, /top cluster \d holds 100\.0 %/);
 });
 
+/** Documents as a file of text. */
+async function textFile(name: string, topics: readonly number[], documents: number): Promise<string> {
+  const path = corpus.path(`${name}.jsonl`);
+  const lines = topicDocuments({ documents, topics, seed: 9 }).map(({ text }) => JSON.stringify({ text }));
+  await writeFile(path, `${lines.join("\n")}\n`);
+  return path;
+}
+
+test("text is tokenised where a folder of tokens is not at hand", async () => {
+  const generic = await textFile("generic", [0, 1, 2], 60);
+  const out = corpus.path("of-text");
+  const lsi = ["--dimensions", "8", "--no-agreement"];
+  const made = await json("cluster", generic, "--vocabulary", "600", "--k", "3", "--out", out, ...lsi);
+  assert.deepEqual([made.clusters, made.units], [3, 60]);
+  /* the tokenizer is kept with the clusters, so other text needs none */
+  const assigned = await json("clusters", "assign", out, await textFile("one", [1], 10));
+  assert.deepEqual([assigned.units, assigned.topShare], [10, 1]);
+  const tokenizer = corpus.path("tokenizer.json");
+  const embedded = await json(
+    "embed",
+    generic,
+    "--tokenizer",
+    tokenizer,
+    "--out",
+    corpus.path("text-embeddings"),
+  );
+  assert.equal(embedded.rows, 60);
+  const both = ["--tokenizer", tokenizer, "--vocabulary", "600", "--out", corpus.path("never")];
+  assert.match((await slm(["embed", generic, ...both])).stderr, /--tokenizer and --vocabulary: only one/);
+  const field = ["--text-field", "body", "--out", corpus.path("never")];
+  assert.match((await slm(["embed", tokens, ...field])).stderr, /--text-field: .* holds tokens already/);
+  await mkdir(corpus.path("results/stages/tokens-0123456789abcdef"), { recursive: true });
+  const results = ["embed", corpus.path("results"), "--vocabulary", "600", "--out", corpus.path("never")];
+  assert.match((await slm(results)).stderr, /results: a folder of results, not of text.*stages.tokens-…/);
+});
+
+test("vectors that no model here can make are assigned as embeddings", async () => {
+  const direction = (topic: number) => Float32Array.from({ length: 4 }, (_, i) => (i === topic ? 1 : 0.1));
+  const vectors = async (name: string, of: readonly number[]) => {
+    const path = corpus.path(`${name}.npy`);
+    await writeNpy(path, Float32Array.from(of.flatMap((topic) => [...direction(topic)])), [of.length, 4]);
+    return path;
+  };
+  const given = await vectors(
+    "given",
+    Array.from({ length: 90 }, (_, i) => i % 3),
+  );
+  const folder = corpus.path("given-embeddings");
+  await json("embed", tokens, "--vectors", given, "--out", folder);
+  const out = corpus.path("given-clusters");
+  await json("cluster", tokens, "--embeddings", folder, "--k", "3", "--out", out);
+  const domain = await corpus.tokens(topicDocuments({ documents: 6, topics: [1], seed: 5 }));
+  domain.close();
+  const unassigned = await slm(["clusters", "assign", out, domain.folder]);
+  assert.match(unassigned.stderr, /slm embed --vectors.*slm clusters assign --embeddings/);
+  const own = corpus.path("domain-embeddings");
+  await json("embed", domain.folder, "--vectors", await vectors("domain", [1, 1, 1, 1, 1, 2]), "--out", own);
+  const assigned = await json("clusters", "assign", out, "--embeddings", own);
+  assert.deepEqual([assigned.units, assigned.topShare], [6, 5 / 6]);
+  const other = await slm(["clusters", "assign", clusters, "--embeddings", own]);
+  assert.match(
+    other.stderr,
+    /are of other vectors: lsi, 8 dimensions \(got "given, 4 dimensions"\).*slm embed --model/,
+  );
+  const both = await slm(["clusters", "assign", out, domain.folder, "--embeddings", own]);
+  assert.match(both.stderr, /exactly one of text and --embeddings/);
+});
+
+test("assigned domains gather in a file that slm plan reads", async () => {
+  const figures = corpus.path("figures.json");
+  const domain = async (name: string, topics: readonly number[]) => {
+    const shards = await corpus.tokens(topicDocuments({ documents: 12, topics, seed: 5 }));
+    shards.close();
+    await json("clusters", "assign", clusters, shards.folder, "--figures", figures, "--domain", name);
+  };
+  await domain("law", [0]);
+  await domain("news", [1]);
+  await domain("law", [0, 2]);
+  const { generic, domains } = readClusterFigures(figures);
+  assert.deepEqual(generic.documents, [30, 30, 30]);
+  assert.ok(generic.tokens.every((tokens) => tokens > 30 * 80));
+  const described = domains.map(({ name, counts, sources }) => [name, [...counts].sort(), sources?.length]);
+  assert.deepEqual(described, [
+    ["news", [0, 0, 12], 12],
+    ["law", [0, 6, 6], 12],
+  ]);
+  const plan = await slm(["plan", "--clusters", figures, "--domains", "2"]);
+  assert.match(plan.stdout, /^law: 12 /m);
+  const text = [tokens, "--figures", figures, "--domain", "law"];
+  const tree = await slm(["clusters", "assign", corpus.path("tree"), ...text]);
+  assert.match(tree.stderr, /figures\.json holds figures of other clusters \(k = 3\)\. Name another file/);
+});
+
+test("a folder that holds other work is never said to be deleted", async () => {
+  const job = corpus.path("job");
+  await mkdir(join(job, "stages", "clusters-0123"), { recursive: true });
+  const held = corpus.path("held");
+  await mkdir(held);
+  await writeFile(join(held, "clusters.json"), '{"format": "mine"}');
+  for (const [parameters, message] of [
+    [
+      ["clusters", "show", job],
+      /job: holds no clusters\. Those of this job are in .*stages.clusters-0123\.$/m,
+    ],
+    [["clusters", "compare", clusters, tokens], /holds no clusters\. Give a folder that `slm cluster` made/],
+    [["clusters", "show", join(held, "clusters.json")], /clusters\.json: a file, not a folder/],
+    [["clusters", "show", held], /clusters\.json: not a manifest of slm-forge clusters\. Give a folder/],
+    [["cluster", tokens, "--embeddings", job, "--k", "2", "--out", held], /job: holds no embeddings\. Give/],
+    [
+      ["cluster", tokens, "--embeddings", embeddings, "--k", "2", "--out", job],
+      /job: exists and holds no clusters/,
+    ],
+  ] as const) {
+    const { code, stderr } = await slm(parameters);
+    assert.equal(code, 1);
+    assert.match(stderr, message);
+    assert.doesNotMatch(stderr, /[Dd]elete/);
+  }
+});
+
 test("what cannot be done is refused with its remedy", async () => {
   const refused = async (parameters: string[], message: RegExp) => {
     const { code, stderr } = await slm(parameters);
@@ -76,6 +203,21 @@ test("what cannot be done is refused with its remedy", async () => {
     /--model and --vectors: only one/,
   );
   await refused(["embed", tokens, "--encoder", "a", ...out], /Give --tokenizer as well/);
-  await refused(["embed", corpus.path("nothing"), ...out], /tokens\.json: cannot be read/);
-  await refused(["clusters", "show", corpus.path("nothing")], /clusters\.json: cannot be read/);
+  await refused(
+    ["embed", corpus.path("nothing"), ...out],
+    /nothing: text needs a tokenizer, and none is named\. Give --tokenizer .*<job>.stages.tokens-/,
+  );
+  /* inputs are looked at before a device is opened */
+  const nothing = corpus.path("nothing");
+  const noDevice = ["--adapter", "no such adapter"];
+  await refused(["embed", nothing, ...out, ...noDevice], /nothing: text needs a tokenizer/);
+  await refused(["cluster", nothing, "--k", "2", ...out, ...noDevice], /nothing: text needs a tokenizer/);
+  await refused(
+    ["clusters", "assign", clusters, "--embeddings", nothing, ...noDevice],
+    /nothing: there is no such folder/,
+  );
+  await refused(
+    ["clusters", "show", corpus.path("nothing")],
+    /nothing: there is no such folder\. Give a folder that `slm cluster` made/,
+  );
 });

@@ -194,16 +194,25 @@ describe("slm plan and --dry-run", () => {
     assert.equal(dry.code, 0, dry.stderr);
     assert.match(dry.stdout, /Generic text: \d+ documents, \S+ tokens, in 6 clusters/);
     assert.match(dry.stdout, /^law: 30 documents/m);
-    assert.match(dry.stdout, /From \d+ documents, about [\d.]+ % of the draws/);
+    assert.match(dry.stdout, /From \d+ windows, about [\d.]+ % of the draws/);
+    assert.match(dry.stdout, /law: \d+ windows over 6 clusters/);
+    assert.match(dry.stdout, /Entropy \d\.\d+ nats.*divergence from the generic set \d\.\d+ nats/);
+    assert.match(
+      dry.stdout,
+      /Coverage: \d+ %[\s\S]*Smoothing: none[\s\S]*Recommended k: \d+[\s\S]*Leakage: /,
+    );
     assert.match(dry.stdout, /Bootstrap noise of the histogram of law: .* at k = 6/);
     assert.match(dry.stdout, /^slm-pn +\S/m);
-    assert.doesNotMatch(dry.stdout, /^llm/m);
+    assert.doesNotMatch(dry.stdout, /^llm|cheaper than llm|below 0\.\d domains/m);
     assert.match(dry.stdout, /^Take slm-/m);
     assert.deepEqual(readdirSync(join(folder, "planned", "runs")), []);
     const plan = await slmIn(folder, "plan", path, "--json");
     assert.equal(plan.code, 0, plan.stderr);
     const { decision, domains } = JSON.parse(plan.stdout) as ComparisonReport;
     assert.equal(decision?.unit, "hours");
+    const planned = decision?.methods.map(({ method }) => method);
+    assert.deepEqual(planned, ["slm", "slm-nopt", "slm-is", "slm-pn", "slm-mix"], "no large model is given");
+    assert.ok(decision?.breakEvens.every((each) => planned?.includes(each.cheaperBelow)));
     assert.equal(domains.length, 2);
     assert.ok(!existsSync(join(folder, "planned", "report.json")));
   });

@@ -57,13 +57,46 @@ test("cluster figures at two k: diagnostics, noise and the advised k", async () 
   });
   const { code, stdout, stderr } = await plan("--clusters", coarse, fine, "--max-repetitions", "5000");
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /law: 100 documents over \d clusters/);
+  assert.match(stdout, /law: 100 windows over \d clusters/);
   assert.match(stdout, /Bootstrap noise of the histogram of law: [\d.]+ % at k = 2, [\d.]+ % at k = 4/);
+  assert.match(stdout, /^Recommended k: \d/m);
+  assert.match(stdout, /^Leakage: not known from cluster figures/m);
   const { diagnostics } = JSON.parse((await plan("--clusters", coarse, fine, "--json")).stdout);
   assert.deepEqual(
     diagnostics[0].advice.scores.map((s: { clusters: number }) => s.clusters),
     [2, 4],
   );
+});
+
+test("options that would change nothing are refused", async () => {
+  const refuses = async (pattern: RegExp, ...args: string[]) => {
+    const { code, stderr } = await plan(...args);
+    assert.equal(code, 1);
+    assert.match(stderr, pattern);
+  };
+  const job = file("forge.yaml", "name: x\n");
+  await refuses(
+    /--budget, --domains: .*forge\.yaml is a job.*Leave them out, .*--set/,
+    ...[job, "--domains", "7", "--budget", "1h"],
+  );
+  await refuses(
+    /--small, --pretrain-tokens, --experts: --paper is a plan of the paper's own/,
+    ...["--paper", "--small", "mini", "--experts", "8", "--pretrain-tokens", "1G"],
+  );
+  await refuses(
+    /--budget is "60Gtok", and --pretrain-tokens says how long/,
+    ...["--budget", "60Gtok", "--pretrain-tokens", "10G"],
+  );
+  await refuses(/--budget is "60Gtok", and --paper says/, "--budget", "60Gtok", "--paper");
+  await refuses(/--set: there is no job to change/, "--set", "seed=3");
+  await refuses(/--smoothing: no figures/, "--smoothing", "none");
+});
+
+test("the help names defaults as they are typed", async () => {
+  const { stdout } = await plan("--help");
+  assert.match(stdout, /\(default: dirichlet\)/);
+  assert.doesNotMatch(stdout, /\{"kind"/);
+  assert.match(stdout.replaceAll(/\s+/g, " "), /slm clusters assign --figures/);
 });
 
 test("mistakes: one clear line that names the option or the file, and exit code 1", async () => {
@@ -78,6 +111,8 @@ test("mistakes: one clear line that names the option or the file, and exit code 
   await fails(/number of domains is 0/, "--domains", "0");
   await fails(/There are: tiny, mini/, "--small", "huge");
   await fails(/none, dirichlet, held-out/, "--smoothing", "2");
+  await fails(/--experts is "0"\. Give a whole number/, "--experts", "0");
+  await fails(/--mixture-experts is "1\.5"/, "--mixture-experts", "1.5");
   await fails(/none\.json cannot be read/, "--clusters", join(folder, "none.json"));
   await fails(/bad\.json, generic\.documents/, "--clusters", file("bad.json", { generic: {}, domains: [] }));
   const short = { generic: { documents: [1, 2], tokens: [3, 4] }, domains: [{ name: "a", counts: [1] }] };

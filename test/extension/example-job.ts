@@ -149,7 +149,8 @@ function domainOf(name: string, generic: readonly number[], at: number): DomainS
       {
         ...{ size: null, seed: 1, documents: 80, tokens: 20_000, units: 80, histogram, entropy },
         ...{ effectiveClusters: Math.exp(entropy), topCluster: 0, topShare: histogram[0], divergence: 0.8 },
-        ...{ uncovered: 0, expectedError: 0.1, trust: "The histogram can be trusted.", repetitions: null },
+        ...{ uncovered: 0, expectedError: 0.1, trust: "The histogram can be trusted.", strange: null },
+        repetitions: null,
       },
     ],
   };

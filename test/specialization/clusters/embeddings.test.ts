@@ -216,7 +216,10 @@ test("a shard that was cut off or altered is named", async () => {
     Embeddings.open(folder, { verify: "sizes" }),
     /vectors-00000\.f32: 2400 bytes are expected \(got 50\)/,
   );
-  await assert.rejects(Embeddings.open(corpus.path("nowhere")), /embeddings\.json: cannot be read/);
+  await assert.rejects(
+    Embeddings.open(corpus.path("nowhere")),
+    /nowhere: there is no such folder\. Give a folder that `slm embed` made/,
+  );
 });
 
 describe("given vectors", () => {

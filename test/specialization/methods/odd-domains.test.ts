@@ -62,6 +62,12 @@ async function run(name: string, method: Method, { more, size, variant }: Option
   }
 }
 
+const OPTIONS = {
+  command: "test",
+  machine: { adapter: "any", kind: "software", driver: "any", precision: "f32", host: "any" },
+  saveModels: false,
+} as const;
+
 const CHANCE = Math.log(320);
 
 describe("a domain set of 300 tokens", () => {
@@ -105,6 +111,16 @@ describe("a domain unlike anything in the corpus", () => {
     });
   }
 
+  test("is never trusted for its histogram, and the recommendation warns of it", async () => {
+    const job = setting.job("strange-plan", tinyJob({ ...more, methods: ["slm", "slm-is"] }));
+    const { report, diagnostics } = await previewJob(job, OPTIONS);
+    const [{ diagnosis }] = diagnostics;
+    assert.equal(diagnosis.trust.level, "hint");
+    assert.match(diagnosis.trust.text, /they cannot: its vectors hold/);
+    assert.match(report.domains[0].histograms[0].trust, /they cannot: its vectors hold/);
+    assert.equal(says(report.decision?.recommendation.cautions ?? []).length, 1);
+  });
+
   test("is not what the job says of others", async () => {
     const { said } = await run("usual", "slm-is");
     assert.deepEqual(says(said), []);
@@ -146,29 +162,21 @@ describe("clusters without a document to train on", () => {
   });
 
   test("do not stop a comparison of methods that need none, and stop another before it trains", async () => {
-    const machine = {
-      adapter: "any",
-      kind: "software",
-      driver: "any",
-      precision: "f32",
-      host: "any",
-    } as const;
-    const options = { command: "test", machine, saveModels: false };
     let steps = 0;
     const onStep = () => {
       steps++;
     };
     const jobOf = (methods: Method[]) =>
       setting.job(`compared-${methods.join("-")}`, tinyJob({ ...more, methods }), { onStep });
-    const { domains, results } = await compareMethods(jobOf(["slm-nopt", "slm"]), options);
+    const { domains, results } = await compareMethods(jobOf(["slm-nopt", "slm"]), OPTIONS);
     assert.equal(domains[0].histograms[0].uncovered, 1);
     assert.match(domains[0].histograms[0].trust, /resampling cannot reach it/);
     assert.ok(results.length === 2 && results.every(({ perplexity }) => perplexity.after > 1));
     assert.ok(steps > 0);
     steps = 0;
-    await assert.rejects(compareMethods(jobOf(["slm", "slm-is"]), options), /every document of law lies in/);
+    await assert.rejects(compareMethods(jobOf(["slm", "slm-is"]), OPTIONS), /every document of law lies in/);
     assert.equal(steps, 0);
-    const { diagnostics } = await previewJob(jobOf(["slm"]), options);
+    const { diagnostics } = await previewJob(jobOf(["slm"]), OPTIONS);
     assert.deepEqual(
       diagnostics.filter(({ diagnosis }) => diagnosis.uncovered === 1),
       [],

@@ -26,6 +26,7 @@ import {
   PROJECTED_SLOWDOWN,
   paperRequest,
   pretrainingInPaperProportions,
+  reportDomains,
 } from "../../../specialization/planner/index.js";
 
 const row = (plan: Plan, method: Method) => plan.methods.find((m) => m.method === method) as MethodPlan;
@@ -160,6 +161,56 @@ test("cautions: a budget too small, memory, broad domains, small sets, uncertain
     cautions({ ...paperRequest(1, 1e6), domainFindings: [europarl] }),
     /40 % expected error[\s\S]*9\.0 times on average/,
   );
+});
+
+test("cautions: models above the limit, text read often, sets that say little, and no rounding as a shortage", () => {
+  const cautions = (request: PlanRequest) => makePlan(request).recommendation.cautions.join("\n");
+  const one = paperRequest(1, 1e6);
+  assert.match(
+    cautions({ ...paperRequest(3, 1e6), maxParameters: 1e6 }),
+    /slm-is ends in has 126M parameters, more than the 1\.00M parameters that inference may use/,
+  );
+  assert.equal(cautions({ ...one, maxParameters: 126e6 }), "");
+  const nearly = { kind: "hours", amount: 129.9 } as const;
+  assert.equal(cautions({ ...one, budget: nearly }), "", "99.9 % is not told as a shortage");
+  assert.match(cautions({ ...one, genericTokens: 1e9 }), /slm-is reads the generic text 59\.1 times/);
+  assert.match(
+    cautions({ ...paperRequest(7, 1e6), genericTokens: 1e9 }),
+    /slm-pn reads the generic text 181 times/,
+  );
+  assert.equal(cautions({ ...one, genericTokens: 60e9 }), "");
+  const law = {
+    name: "law",
+    effectiveClusters: 1,
+    genericEffectiveClusters: 9,
+    expectedError: 0.02,
+    windows: 4,
+  };
+  assert.match(cautions({ ...one, domainFindings: [law] }), /law has only 4 windows, too few/);
+  assert.equal(cautions({ ...one, domainFindings: [{ ...law, windows: 400 }] }), "");
+  const strange = { ...law, windows: 400, strange: "its vectors hold 4 % of its text." };
+  assert.match(cautions({ ...one, domainFindings: [strange] }), /^law: its vectors hold 4 % of its text\.$/m);
+  const often = { ...law, windows: 400, meanRepetitions: 480 };
+  const told = cautions({ ...one, genericTokens: 1e9, domainFindings: [often] });
+  assert.match(told, /law would read a training window 480 times on average/);
+  assert.doesNotMatch(told, /reads the generic text/);
+});
+
+test("the clustering that is used is the one that is described; the others are advice", () => {
+  const figures = (documents: number[], counts: number[]) => ({
+    generic: { documents, tokens: documents.map((n) => 100 * n) },
+    domains: [{ name: "law", counts }],
+  });
+  const used = figures([500, 500], [60, 40]);
+  const fine = figures([250, 250, 250, 250], [60, 0, 0, 40]);
+  const [alone] = reportDomains([used, fine], {});
+  assert.deepEqual([alone.diagnosis.clusters, alone.advice.clusters], [4, 4]);
+  const [report] = reportDomains([used, fine], {}, used);
+  assert.deepEqual([report.diagnosis.clusters, report.advice.clusters], [2, 4]);
+  const empty = figures([1000, 0], [0, 100]);
+  assert.deepEqual(reportDomains([empty, fine], {}, empty), []);
+  const strange = { ...used, domains: [{ ...used.domains[0], strange: "it is unlike the generic text." }] };
+  assert.equal(reportDomains([strange], {})[0].diagnosis.trust.level, "hint");
 });
 
 test("lines cross where their totals are equal, and not where one is always cheaper", () => {

@@ -85,15 +85,25 @@ test("bootstrap and split-half noise grow with k and shrink with n", () => {
 });
 
 test("the words follow the error", () => {
-  const levels = [0.01, 0.1, 0.2, 0.5].map((error) => describeTrust(40, error).level);
+  const levels = [0.01, 0.1, 0.2, 0.5].map((error) => describeTrust(400, error).level);
   assert.deepEqual(levels, ["precise", "good", "rough", "hint"]);
   assert.match(
     describeTrust(1, 0.6).text,
-    /^From 1 document, about 60 % of the draws go to the wrong clusters: only a hint/,
+    /^From 1 window, about 60 % of the draws go to the wrong clusters: only a hint/,
   );
-  const caveat = /windows cut from one text tell less/;
+  const caveat = /those cut from one text tell less/;
   assert.match(describeTrust(40, 0.1).text, caveat);
   assert.doesNotMatch(describeTrust(4000, 0.1).text, caveat);
+});
+
+test("few windows, and windows unlike the generic text, are trusted less than their figures", () => {
+  const levels = [4, 9, 10, 29, 30, 99, 100].map((windows) => describeTrust(windows, 0.01).level);
+  assert.deepEqual(levels, ["hint", "hint", "rough", "rough", "good", "good", "precise"]);
+  assert.match(describeTrust(4, 0.03).text, /if they are typical, which so few may not be: only a hint/);
+  const strange = describeTrust(4000, 0.001, "its vectors hold 4 % of its text.");
+  assert.equal(strange.level, "hint");
+  assert.match(strange.text, /and they cannot: its vectors hold 4 % of its text\.$/);
+  assert.doesNotMatch(strange.text, /exact|good enough/);
 });
 
 test("k: finer clusters win only where the domain has structure and documents enough to show it", () => {
@@ -111,7 +121,7 @@ test("k: finer clusters win only where the domain has structure and documents en
   };
   const many = recommendClusterCount(candidates(4000));
   assert.equal(many.clusters, 256);
-  assert.match(many.reason, /explains held-out domain documents best.*largest tried/);
+  assert.match(many.reason, /explains held-out windows best.*largest tried/);
   const few = recommendClusterCount(candidates(12));
   assert.equal(few.clusters, 16);
   assert.deepEqual(
@@ -135,7 +145,7 @@ test("k: windows of one book are left out together, so that a book cannot vouch 
   assert.ok(naive.gain > 1.5);
   assert.ok(sound.gain < 0);
   const none = recommendClusterCount([{ generic, assignments, sources }]);
-  assert.match(none.reason, /No clustering tells held-out domain documents from generic ones/);
+  assert.match(none.reason, /No clustering tells held-out windows of the domain from generic ones/);
 });
 
 test("k: refusals", () => {
@@ -217,9 +227,31 @@ test("a diagnosis puts the findings together, in figures and in words", () => {
   assert.ok((d.repetitions?.chosen.max as number) <= 4 + 1e-12);
   assert.ok(d.smoothing.lambda > 0 && d.smoothing.lambda < 0.2);
   const text = describeDiagnosis(d).join("\n");
-  assert.match(text, /law: 100 documents over 4 clusters/);
-  assert.match(text, /10 % of the domain lie in clusters without any generic document/);
-  assert.match(text, /80 % of the domain lie where the generic set is scarce/);
+  assert.match(text, /law: 100 windows over 4 clusters; 80 % lie in cluster 0/);
+  assert.match(
+    text,
+    /Entropy 0\.64 nats, as varied as 1\.9 equal clusters .*divergence from the generic set 0\.\d+ nats/,
+  );
+  assert.match(
+    text,
+    /Coverage: 90 % lie in clusters with generic text, the other 10 % cannot be resampled; 80 % lie where/,
+  );
+  assert.match(text, /Smoothing: dirichlet; the generic histogram gets the weight 0\.\d+\./);
+  assert.match(
+    text,
+    /Readings of a training window: by its own histogram 6\.\d on average and 7\.1 at most; as configured/,
+  );
+});
+
+test("where there is more text than is read, none is said to be read twice, and what is 0 is said as well", () => {
+  const once = diagnoseDomain({ name: "law", counts: [80, 10, 10, 0] }, SIZES, {
+    smoothing: { kind: "none" },
+    budget: { budgetTokens: 600 },
+  });
+  const text = describeDiagnosis(once).join("\n");
+  assert.match(text, /Readings of a training window: none is read twice\./);
+  assert.match(text, /Coverage: 100 % lie in clusters with generic text; 0 % lie where it is scarce/);
+  assert.match(text, /Smoothing: none\./);
 });
 
 test("from one document to many: a diagnosis always comes, and trust rises", () => {
