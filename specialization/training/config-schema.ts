@@ -310,7 +310,7 @@ export const runConfigSchema = z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/)
       .optional()
-      .meta({ computedDefault: "the configuration file's name" })
+      .meta({ computedDefault: "the configuration file's name, without one that of the first text" })
       .describe("Name of the run and of its folder; “-2”, “-3” … is added when it is taken."),
     seed: wholeNumber(0, 2 ** 32 - 1)
       .default(1)
