@@ -100,6 +100,7 @@ export class Session {
         },
       });
       this.line.end();
+      if (data.remark !== undefined) this.line.print(`slm: warning: validation: ${data.remark}`);
       const architecture = saved ?? this.#architecture(source, data.tokenizer);
       if (ownTokenizer !== undefined) await data.tokenizer.save(ownTokenizer);
       return { data, architecture, source };
@@ -245,8 +246,7 @@ export class Session {
   async #announce(run: RunFolder, { data, architecture }: Prepared, resumed: boolean): Promise<number> {
     const { line, gpu } = this;
     for (const [set, report] of Object.entries(data.reports)) {
-      if (report.skipped > 0)
-        line.print(`${set}: ${report.skipped} records could not be read and were left out`);
+      if (report.skipped > 0) line.print(`${set}: ${unreadable(report.skipped)} left out`);
       const { exact, near } = report.duplicates;
       if (exact + near > 0) line.print(`${set}: ${exact} exact and ${near} near duplicates were left out`);
     }
@@ -329,6 +329,12 @@ function savedArchitecture(run: RunFolder): Architecture | undefined {
 
 async function copyWeights(source: ExportSource, parameters: ParameterStore): Promise<void> {
   for (const name of parameters.layout.places.keys()) parameters.write(name, await source.read(name));
+}
+
+function unreadable(records: number): string {
+  return records === 1
+    ? "1 record could not be read and was"
+    : `${records} records could not be read and were`;
 }
 
 /** What went wrong matters more than that it cannot be written down, as on a full disk. */

@@ -261,6 +261,8 @@ test("checkpoints are pruned, samples and TensorBoard files written, hold-out ev
     [121, 122],
   );
   assert.match(stderr, /train: 2 records could not be read and were left out/);
+  assert.doesNotMatch(stderr, /validation: 2 records/);
+  assert.equal(report.corpora.validation.skipped, 0);
   assert.equal(report.corpora.train.documents + report.corpora.validation.documents, 120);
   assert.ok(report.corpora.validation.documents > 2);
   assert.deepEqual(
