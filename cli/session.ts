@@ -94,6 +94,7 @@ export class Session {
       const data = await prepareData(config, cacheOf(config.output.runs), {
         given,
         signal: this.#stop.signal,
+        onMessage: (message) => this.line.print(message),
         onProgress: ({ stage, tokens }) => {
           if (run?.stopRequested()) this.stop();
           this.line.show(tokens === undefined ? stage : `${stage}: ${formatCount(tokens)} tokens`);

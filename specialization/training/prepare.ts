@@ -51,6 +51,8 @@ export async function prepareData(
   options: {
     given?: Tokenizer;
     onProgress?: (progress: PreparationProgress) => void;
+    /** What is not seen from its progress: that it waits for another process. */
+    onMessage?: (message: string) => void;
     signal?: AbortSignal;
   } = {},
 ): Promise<PreparedData> {
@@ -111,6 +113,7 @@ export async function prepareData(
       register,
       signal,
       onProgress: (p) => onProgress({ stage: `tokens of ${name}`, ...p }),
+      onWait: (pid) => options.onMessage?.(`process ${pid} is making the tokens of ${name}; waiting for it`),
     });
     /* what is held out is read from the same files as the training text, which accounts for them */
     reports[name] = held && name === HELD_OUT_SET ? ofDocumentsAlone(made.report) : made.report;
