@@ -61,7 +61,7 @@ export const dataKeys = {
     .default(0.01)
     .meta({ computedDefault: "0.01; 0 with data.validation" })
     .describe(
-      "Share of the training documents held out as the set “validation” when data.validation is empty.",
+      "Share of the training documents held out as the set “validation” when data.validation is empty; at least one, and of a single document its end.",
     ),
   deduplicate: z
     .enum(["none", "exact", "near"])

@@ -6,7 +6,11 @@ import { homedir, tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { architectureProblems, PRESETS } from "../../../specialization/models/architecture.js";
+import {
+  architectureProblems,
+  PRESETS,
+  parameterCount,
+} from "../../../specialization/models/architecture.js";
 import { loadForge } from "../../../specialization/stages/forge-config.js";
 import {
   ConfigError,
@@ -59,6 +63,19 @@ describe("a complete configuration", () => {
     assert.deepEqual(validationSets(config), ["validation"]);
     assert.deepEqual(warnings, []);
     assert.equal(source, join(folder, "first.yaml"));
+  });
+
+  test("presets have as many parameters as their names and descriptions say", () => {
+    const counts = Object.values(PRESETS).map(({ name, vocabulary }) => {
+      const config = completeConfig({ data: { train: "a" }, model: { preset: name } });
+      return [name, parameterCount(modelArchitecture(config, vocabulary)!)];
+    });
+    assert.deepEqual(counts, [
+      ["tiny", 1_180_800],
+      ["mini", 10_059_840],
+      ["slm-126m", 126_139_392],
+      ["llm-771m", 771_085_568],
+    ]);
   });
 
   for (const preset of Object.values(PRESETS)) {
