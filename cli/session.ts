@@ -167,8 +167,8 @@ export class Session {
     try {
       memory = await trainingMemory(gpu, config, { architecture });
       this.#checkMemory(memory);
-      await checkDisk(config.output.runs, disk);
       times = await measureRun(gpu, config, { architecture, data });
+      await checkDisk(config.output.runs, disk);
     } catch (error) {
       refusal = (error as Error).message;
     }
