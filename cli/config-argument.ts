@@ -14,6 +14,6 @@ export function withWarningsSaid<T>({
   readonly config: T;
   readonly warnings: readonly ConfigProblem[];
 }): T {
-  for (const warning of warnings) process.stderr.write(`${formatProblem(warning)}\n`);
+  for (const warning of warnings) process.stderr.write(`slm: warning: ${formatProblem(warning)}\n`);
   return config;
 }

@@ -104,10 +104,14 @@ function listenerOf(config: ForgeConfig, line: ProgressLine): JobListener {
       line.show(text);
     },
     onStep(run, p) {
-      line.show(
-        `${entry}  ${run}  step ${p.step}  loss ${p.loss.toFixed(3)}  ${formatCount(p.tokensPerSecond)}tokens/s  ` +
-          `${(100 * p.progress).toFixed(0)} %, ${formatDuration(p.secondsLeft)} left`,
-      );
+      line.show([
+        entry,
+        { text: run, spare: 2 },
+        `step ${p.step}`,
+        `loss ${p.loss.toFixed(3)}`,
+        { text: `${formatCount(p.tokensPerSecond)} tokens/s`, spare: 1 },
+        `${(100 * p.progress).toFixed(0)} %, ${formatDuration(p.secondsLeft)} left`,
+      ]);
     },
     onMessage: (message) => line.print(message),
   };

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `slm`: registers the commands, and turns errors into one clear message and an exit code. */
 import { Command, CommanderError } from "commander";
+import { outliveReaders } from "./closed-output.js";
 import { registerBoard } from "./commands/board.js";
 import { registerCluster } from "./commands/cluster.js";
 import { registerClusters } from "./commands/clusters.js";
@@ -48,6 +49,7 @@ export function createProgram(): Command {
 }
 
 process.setSourceMapsEnabled(true);
+outliveReaders();
 
 try {
   await createProgram().parseAsync();

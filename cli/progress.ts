@@ -4,6 +4,9 @@
 const PLAIN_INTERVAL_MS = 5000;
 const LIVE_INTERVAL_MS = 100;
 
+/** A part of a line; one that can be spared is left out where the line would be too long, the highest number first. */
+export type ProgressPart = string | { readonly text: string; readonly spare: number };
+
 export class ProgressLine {
   #shown = "";
   #last = 0;
@@ -15,16 +18,16 @@ export class ProgressLine {
   }
 
   /** Shows a state of affairs, if it is time to. `last` is shown in any case. */
-  show(text: string, last = false): void {
+  show(text: string | readonly ProgressPart[], last = false): void {
     const now = performance.now();
     if (!last && now - this.#last < (this.live ? LIVE_INTERVAL_MS : PLAIN_INTERVAL_MS)) return;
     this.#last = now;
+    const parts = typeof text === "string" ? [text] : text;
     if (!this.live) {
-      this.stream.write(`${text}\n`);
+      this.stream.write(`${joined(parts)}\n`);
       return;
     }
-    const width = Math.max(20, (this.stream.columns ?? 100) - 1);
-    this.#shown = text.length > width ? `${text.slice(0, width - 1)}…` : text;
+    this.#shown = fitted(parts, Math.max(20, (this.stream.columns ?? 100) - 1));
     this.stream.write(`\r\u001b[2K${this.#shown}`);
   }
 
@@ -39,6 +42,25 @@ export class ProgressLine {
   end(): void {
     if (this.live && this.#shown) this.stream.write("\n");
     this.#shown = "";
+  }
+}
+
+function joined(parts: readonly ProgressPart[]): string {
+  return parts.map((part) => (typeof part === "string" ? part : part.text)).join("  ");
+}
+
+function fitted(parts: readonly ProgressPart[], width: number): string {
+  const left = [...parts];
+  const spareOf = (part: ProgressPart) => (typeof part === "string" ? 0 : part.spare);
+  for (;;) {
+    const text = joined(left);
+    if (text.length <= width) return text;
+    const most = Math.max(...left.map(spareOf));
+    if (most === 0) return `${text.slice(0, width - 1)}…`;
+    left.splice(
+      left.findIndex((part) => spareOf(part) === most),
+      1,
+    );
   }
 }
 

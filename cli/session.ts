@@ -13,7 +13,7 @@ import {
 import { Tokenizer } from "../specialization/tokenizer/index.js";
 import { readState } from "../specialization/training/checkpoint.js";
 import { modelArchitecture, type RunConfig } from "../specialization/training/config.js";
-import { measureStep } from "../specialization/training/measure-step.js";
+import { measureRun, measureStep, type RunTimes } from "../specialization/training/measure-step.js";
 import { type PreparedData, prepareData } from "../specialization/training/prepare.js";
 import { RUN_FILES, RunError, type RunFolder } from "../specialization/training/run-folder.js";
 import { removeRun } from "../specialization/training/run-list.js";
@@ -21,11 +21,14 @@ import { Trainer } from "../specialization/training/trainer.js";
 import { storageType, trainingMemory } from "../specialization/training/training-graph.js";
 import type { TrainingListener, TrainingResult } from "../specialization/training/training-progress.js";
 import { keptCeiling } from "./ceiling.js";
+import { checkDisk, diskNeed } from "./disk-space.js";
 import { ExitCode } from "./exit.js";
 import { printJson } from "./print-json.js";
 import { formatDuration, ProgressLine } from "./progress.js";
 import { handleSignals } from "./signals.js";
 import { formatCount } from "./table.js";
+import { estimateTime } from "./time-estimate.js";
+import { describePlan, type TrainingPlan } from "./training-plan.js";
 
 /** Folder of tokenizers and token shards, shared by the runs of a folder. */
 export function cacheOf(runs: string): string {
@@ -91,12 +94,14 @@ export class Session {
       const data = await prepareData(config, cacheOf(config.output.runs), {
         given,
         signal: this.#stop.signal,
+        onMessage: (message) => this.line.print(message),
         onProgress: ({ stage, tokens }) => {
           if (run?.stopRequested()) this.stop();
-          this.line.show(tokens === undefined ? stage : `${stage}: ${formatCount(tokens)}tokens`);
+          this.line.show(tokens === undefined ? stage : `${stage}: ${formatCount(tokens)} tokens`);
         },
       });
       this.line.end();
+      if (data.remark !== undefined) this.line.print(`slm: warning: validation: ${data.remark}`);
       const architecture = saved ?? this.#architecture(source, data.tokenizer);
       if (ownTokenizer !== undefined) await data.tokenizer.save(ownTokenizer);
       return { data, architecture, source };
@@ -144,28 +149,34 @@ export class Session {
     );
   }
 
+  /** Prints what a run would be and take. A run that cannot be made is refused after that. */
   async dryRun(): Promise<void> {
+    const { config, gpu } = this;
     const { data, architecture, source } = await this.#prepare();
     await source?.close();
-    const memory = await trainingMemory(this.gpu, this.config, { architecture });
-    const { training } = this.config;
-    const tokensPerStep = training.batch * training.accumulate * architecture.context;
+    const { training } = config;
+    const { context } = architecture;
+    const tokensPerStep = training.batch * training.accumulate * context;
     const perStep = tokensPerStep * trainingFlopsPerToken(architecture);
-    const steps = budgetSteps(this.config, tokensPerStep, perStep);
+    const steps = stepsOf(config, architecture);
     const parameters = parameterCount(architecture);
-    const checkpoint = parameters * 12;
-    const kept = this.config.checkpoints.keepLast + (this.config.checkpoints.keepBest ? 1 : 0) + 1;
-    let seconds: number | undefined;
+    const disk = diskNeed(config, parameters, steps);
+    let memory: TrainingMemory | undefined;
+    let times: RunTimes | undefined;
     let refusal: string | undefined;
     try {
+      memory = await trainingMemory(gpu, config, { architecture });
       this.#checkMemory(memory);
-      seconds = await measureStep(this.gpu, this.config, { architecture, data });
+      times = await measureRun(gpu, config, { architecture, data });
+      await checkDisk(config.output.runs, disk);
     } catch (error) {
       refusal = (error as Error).message;
     }
-    const plan = {
-      adapter: this.gpu.adapter.name,
-      precision: storageType(this.gpu, this.config),
+    const sizes = { context, data, checkpointBytes: disk.bytes / disk.checkpoints };
+    const time = times && estimateTime(config, sizes, times, steps);
+    const plan: TrainingPlan = {
+      adapter: gpu.adapter.name,
+      precision: storageType(gpu, config),
       parameters,
       vocabulary: architecture.vocabulary,
       trainTokens: data.train.tokenCount,
@@ -174,42 +185,14 @@ export class Session {
       flopsPerStep: perStep,
       flops: steps === undefined ? undefined : steps * perStep,
       memory,
-      diskBytes: checkpoint * kept,
-      secondsPerStep: seconds,
-      seconds:
-        training.budget.minutes !== undefined && (steps === undefined || seconds === undefined)
-          ? training.budget.minutes * 60
-          : seconds === undefined || steps === undefined
-            ? undefined
-            : seconds * steps,
+      diskBytes: disk.bytes,
+      secondsPerStep: times?.step,
+      seconds: time && Object.values(time).reduce((sum, each) => sum + each, 0),
+      secondsOf: time,
       refusal,
     };
     if (this.json) printJson(plan);
-    else {
-      const rows = [
-        ["adapter", `${plan.adapter}, ${plan.precision}`],
-        [
-          "parameters",
-          `${formatCount(parameters)}(vocabulary ${architecture.vocabulary}, ${architecture.layers} layers of ${architecture.width})`,
-        ],
-        ["training text", `${formatCount(plan.trainTokens)}tokens`],
-        [
-          "a step",
-          `${formatCount(tokensPerStep)}tokens, ${formatCount(perStep)}FLOP${seconds === undefined ? "" : `, ${seconds.toFixed(2)} s measured`}`,
-        ],
-        [
-          "the budget",
-          `${steps === undefined ? `${training.budget.minutes} minutes` : `${steps} steps, ${formatCount(steps * perStep)}FLOP`}`,
-        ],
-        [
-          "peak memory",
-          `${formatBytes(memory.total)} (parameters and optimiser ${formatBytes(memory.parameters)}, activations ${formatBytes(memory.graph.activations)})`,
-        ],
-        ["disk", `${formatBytes(plan.diskBytes)} for ${kept} checkpoints`],
-        ["time", plan.seconds === undefined ? "unknown" : `about ${formatDuration(plan.seconds)}`],
-      ];
-      for (const [key, value] of rows) console.log(`${key.padEnd(14)} ${value}`);
-    }
+    else for (const row of describePlan(plan, architecture, disk, training.budget.minutes)) console.log(row);
     if (refusal !== undefined) {
       process.stderr.write(`slm: ${refusal}\n`);
       throw new ExitCode(1);
@@ -264,15 +247,19 @@ export class Session {
   async #announce(run: RunFolder, { data, architecture }: Prepared, resumed: boolean): Promise<number> {
     const { line, gpu } = this;
     for (const [set, report] of Object.entries(data.reports)) {
-      if (report.skipped > 0)
-        line.print(`${set}: ${report.skipped} records could not be read and were left out`);
+      if (report.skipped > 0) line.print(`${set}: ${unreadable(report.skipped)} left out`);
       const { exact, near } = report.duplicates;
       if (exact + near > 0) line.print(`${set}: ${exact} exact and ${near} near duplicates were left out`);
     }
     this.#checkMemory(await trainingMemory(gpu, run.config, { architecture }));
+    await checkDisk(
+      run.path,
+      diskNeed(run.config, parameterCount(architecture), stepsOf(run.config, architecture)),
+      run.checkpoints().length,
+    );
     line.print(
-      `${resumed ? "resuming" : "training"} ${run.name}: ${formatCount(parameterCount(architecture))}parameters, ` +
-        `${formatCount(data.train.tokenCount)}tokens of text, on ${gpu.adapter.name}`,
+      `${resumed ? "resuming" : "training"} ${run.name}: ${formatCount(parameterCount(architecture))} parameters, ` +
+        `${formatCount(data.train.tokenCount)} tokens of text, on ${gpu.adapter.name}`,
     );
     if (await tune(gpu, targetOf(gpu)))
       line.print("measured which tiles are fastest here; the choice is kept");
@@ -297,9 +284,14 @@ export class Session {
     return {
       onStep(p) {
         line.show(
-          `step ${p.step}  loss ${p.loss.toFixed(4)}  ${formatCount(p.tokensPerSecond)}tokens/s  ` +
-            `${((p.flopsPerSecond / ceiling) * 100).toFixed(0)} % of ceiling  ${formatBytes(p.memory)}  ` +
+          [
+            `step ${p.step}`,
+            `loss ${p.loss.toFixed(4)}`,
+            `${formatCount(p.tokensPerSecond)} tokens/s`,
+            { text: `${((p.flopsPerSecond / ceiling) * 100).toFixed(0)} % of ceiling`, spare: 2 },
+            { text: formatBytes(p.memory), spare: 1 },
             `${(p.progress * 100).toFixed(0)} %, ${formatDuration(p.secondsLeft)} left`,
+          ],
           p.progress >= 1,
         );
       },
@@ -340,6 +332,12 @@ async function copyWeights(source: ExportSource, parameters: ParameterStore): Pr
   for (const name of parameters.layout.places.keys()) parameters.write(name, await source.read(name));
 }
 
+function unreadable(records: number): string {
+  return records === 1
+    ? "1 record could not be read and was"
+    : `${records} records could not be read and were`;
+}
+
 /** What went wrong matters more than that it cannot be written down, as on a full disk. */
 function closeFailed(run: RunFolder, error: Error): void {
   try {
@@ -349,12 +347,11 @@ function closeFailed(run: RunFolder, error: Error): void {
   }
 }
 
-function budgetSteps(
-  { training }: RunConfig,
-  tokensPerStep: number,
-  flopsPerStep: number,
-): number | undefined {
+/** Steps of the budget, as far as it says so before anything has run. */
+function stepsOf({ training }: RunConfig, architecture: Architecture): number | undefined {
   const { steps, tokens, flops } = training.budget;
+  const tokensPerStep = training.batch * training.accumulate * architecture.context;
+  const flopsPerStep = tokensPerStep * trainingFlopsPerToken(architecture);
   const limits = [
     steps,
     tokens && Math.ceil(tokens / tokensPerStep),

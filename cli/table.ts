@@ -20,15 +20,16 @@ export function formatTable<T>(columns: readonly Column<T>[], rows: readonly T[]
     .join("\n");
 }
 
-/** 1234567 → "1.23 M". */
-export function formatCount(value: number): string {
-  const units = ["", " k", " M", " G", " T", " P"];
-  let unit = 0;
+/** 1234567 → "1.23 M"; with a unit, which the letter belongs to, "1.23 MFLOP", and 12 → "12 FLOP". */
+export function formatCount(value: number, unit = ""): string {
+  const letters = ["", "k", "M", "G", "T", "P"];
+  let power = 0;
   let scaled = value;
-  while (Math.abs(scaled) >= 1000 && unit < units.length - 1) {
+  while (Math.abs(scaled) >= 1000 && power < letters.length - 1) {
     scaled /= 1000;
-    unit++;
+    power++;
   }
-  const digits = unit === 0 ? (Number.isInteger(scaled) ? 0 : 2) : scaled < 10 ? 2 : scaled < 100 ? 1 : 0;
-  return `${scaled.toFixed(digits)}${units[unit]}`;
+  const digits = power === 0 ? (Number.isInteger(scaled) ? 0 : 2) : scaled < 10 ? 2 : scaled < 100 ? 1 : 0;
+  const suffix = `${letters[power]}${unit}`;
+  return `${scaled.toFixed(digits)}${suffix === "" ? "" : ` ${suffix}`}`;
 }

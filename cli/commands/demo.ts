@@ -204,7 +204,7 @@ function configOf(
 }
 
 function describeText({ packages, kinds, generic, domain, repeats }: DemoText): string {
-  const size = ({ bytes }: { bytes: number }) => `${formatCount(bytes)}B`;
+  const size = ({ bytes }: { bytes: number }) => `${formatCount(bytes, "B")}`;
   return [
     `\n${bold(`Text: what ${packages} installed packages say`)}\n`,
     indent(formatTable(KIND_COLUMNS, kinds)),
@@ -291,7 +291,7 @@ async function sampleOf(gpu: Gpu, model: string, show: (piece: string) => void):
 const KIND_COLUMNS: readonly Column<DemoText["kinds"][number]>[] = [
   { title: "kind", text: ({ kind }) => kind },
   { title: "documents", align: "right", text: ({ documents }) => String(documents) },
-  { title: "size", align: "right", text: ({ bytes }) => `${formatCount(bytes)}B` },
+  { title: "size", align: "right", text: ({ bytes }) => `${formatCount(bytes, "B")}` },
 ];
 
 const COLUMNS: readonly Column<Row>[] = [

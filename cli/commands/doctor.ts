@@ -319,8 +319,8 @@ function describeAdapter(report: AdapterReport): string[] {
   }
   if (ceilings) {
     lines.push(
-      row("multiply-add", `${formatCount(ceilings.flops)}FLOP/s in f32`),
-      row("copy", `${formatCount(ceilings.bytes)}B/s, read and written`),
+      row("multiply-add", `${formatCount(ceilings.flops, "FLOP/s")} in f32`),
+      row("copy", `${formatCount(ceilings.bytes, "B")}/s, read and written`),
     );
   }
   if (error !== undefined) lines.push(row("failed", error.split("\n")[0]));

@@ -45,7 +45,7 @@ async function exportModel(model: string, options: ExportOptions): Promise<void>
       return;
     }
     console.log(
-      `${out}: ${formatCount(parameters)} parameters as ${dtype}, ${formatCount(written.bytes)}B of weights, ` +
+      `${out}: ${formatCount(parameters)} parameters as ${dtype}, ${formatCount(written.bytes, "B")} of weights, ` +
         `from ${path}${step === undefined ? "" : ` (step ${step})`}`,
     );
   } finally {

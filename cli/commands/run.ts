@@ -14,8 +14,8 @@ interface RunOptions {
 }
 
 const STOPPING = `
-SIGINT (Ctrl-C), SIGTERM and slm runs stop save what is under way and end with exit code 0; the same command goes on
-where it was, and repeats nothing that is finished. slm config reference forge prints every key of the file.`;
+SIGINT (Ctrl-C), SIGTERM, SIGHUP (a lost terminal) and slm runs stop save what is under way and end with exit code 0; the
+same command goes on where it was, and repeats nothing that is finished. slm config reference forge prints every key of the file.`;
 
 export function registerRun(program: Command): void {
   const command = (name: string, description: string) =>

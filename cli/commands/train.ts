@@ -17,8 +17,8 @@ interface TrainOptions {
   readonly json?: boolean;
 }
 
-const SIGNALS = `SIGINT (Ctrl-C), SIGTERM and slm runs stop save a checkpoint and end with exit code 0; a second signal ends at once
-with 130 or 143. Whatever ended a run, slm runs resume goes on from its last checkpoint to the same weights.`;
+const SIGNALS = `SIGINT (Ctrl-C), SIGTERM, SIGHUP (a lost terminal) and slm runs stop save a checkpoint and end with exit code 0; a
+second signal ends at once with 130, 143 or 129. Whatever ended a run, slm runs resume goes on from its last checkpoint to the same weights.`;
 
 export function registerTrain(program: Command, runs: Command): void {
   program

@@ -7,7 +7,7 @@ import { open, stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { CorpusError, ResumeError, shortReason } from "./errors.js";
+import { CorpusError, ResumeError, SKIP_BAD_RECORDS, shortReason } from "./errors.js";
 import { decompressZstd } from "./zstd.js";
 
 const CHUNK_BYTES = 256 * 1024;
@@ -194,7 +194,7 @@ async function* translated(path: string, chunks: AsyncIterable<Buffer>): AsyncGe
       file: path,
       byte: position,
       reason: isTruncated ? `the archive is truncated: ${detail}` : `the archive is damaged: ${detail}`,
-      remedy: "Fetch or write the file again, or skip bad records to keep what comes before",
+      remedy: `Fetch or write the file again, or ${SKIP_BAD_RECORDS} to keep what comes before`,
       cause: error,
     });
   } finally {

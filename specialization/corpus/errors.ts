@@ -2,6 +2,10 @@
  * The one error a corpus throws: it says where (file, and line, byte or row), what is wrong, and what to do.
  */
 
+/** How to go on without records that cannot be read, in the words of a remedy. */
+export const SKIP_BAD_RECORDS =
+  "skip bad records (--on-bad-record skip, or onBadRecord: skip in a configuration)";
+
 /** Where and why reading failed. Offsets count from 0, lines from 1. */
 export interface CorpusErrorDetails {
   /** The shard as the caller named it; absent when the fault is in the options. */

@@ -2,6 +2,7 @@
  * From a record's fields to a document: which field holds the text, what a text must be, and what to say
  * when it is not.
  */
+import { SKIP_BAD_RECORDS } from "./errors.js";
 import { firstLoneSurrogate } from "./utf8.js";
 
 /** Names of the fields a document is made from. */
@@ -31,7 +32,7 @@ export function readFields(record: Readonly<Record<string, unknown>>, names: Fie
     const code = text.charCodeAt(surrogate).toString(16).toUpperCase();
     return {
       fault: `the text is not valid Unicode: a surrogate U+${code} without its partner at character ${surrogate}`,
-      remedy: "Write the character whole, or skip bad records",
+      remedy: `Write the character whole, or ${SKIP_BAD_RECORDS}`,
     };
   }
   const source = label(record, names.source);

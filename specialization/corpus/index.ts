@@ -19,6 +19,14 @@ export {
 export { CorpusError, type CorpusErrorDetails, ResumeError } from "./errors.js";
 export { type CorpusReport, emptyReport, type OnBadRecord, type SkippedRecord } from "./report.js";
 export type { CorpusFormat, Shard } from "./shards.js";
-export { documentKey, type SplitRule, type SplitSide, splitSide, takeSide, unitKey } from "./split.js";
+export {
+  documentKey,
+  type SplitRule,
+  type SplitSide,
+  splitHash,
+  splitSide,
+  takeSide,
+  unitKey,
+} from "./split.js";
 export type { TextSeparator } from "./text.js";
 export { type TokenArray, tokenWindows, windowBounds } from "./windows.js";

@@ -5,7 +5,7 @@
 import { getHeapStatistics } from "node:v8";
 import { openBytes } from "./byte-stream.js";
 import type { Document, Position } from "./document.js";
-import { CorpusError, shortReason } from "./errors.js";
+import { CorpusError, SKIP_BAD_RECORDS, shortReason } from "./errors.js";
 import { type FieldNames, type Fields, readFields, typeName } from "./fields.js";
 import { NEWLINE, type ReadingRules, splitRecords, tooLong } from "./records.js";
 import type { BadRecords } from "./report.js";
@@ -140,7 +140,7 @@ function malformed(bytes: Buffer, error: unknown, isFirstLine: boolean): { fault
   }
   return {
     fault: `malformed JSON: ${shortReason(error)}`,
-    remedy: "Mend or remove the line, or skip bad records",
+    remedy: `Mend or remove the line, or ${SKIP_BAD_RECORDS}`,
   };
 }
 

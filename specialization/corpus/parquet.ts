@@ -6,7 +6,13 @@ import { type FileHandle, open } from "node:fs/promises";
 import { type FileMetaData, parquetMetadataAsync } from "hyparquet";
 import { fileError, statFile } from "./byte-stream.js";
 import type { Document, Position } from "./document.js";
-import { CorpusError, type CorpusErrorDetails, ResumeError, shortReason } from "./errors.js";
+import {
+  CorpusError,
+  type CorpusErrorDetails,
+  ResumeError,
+  SKIP_BAD_RECORDS,
+  shortReason,
+} from "./errors.js";
 import { missingText, readFields } from "./fields.js";
 import { flatColumn, MAX_PAGE_BYTES, ParquetColumn } from "./parquet-column.js";
 import { type ReadingRules, tooLong } from "./records.js";
@@ -102,7 +108,7 @@ async function* readRowGroup(
       file: shard,
       row,
       reason: `row group ${group} cannot be read: ${shortReason(error)}`,
-      remedy: "Fetch or write the file again, or skip bad records to go on with the next row group",
+      remedy: `Fetch or write the file again, or ${SKIP_BAD_RECORDS} to go on with the next row group`,
       cause: error,
     });
   }

@@ -31,14 +31,19 @@ export function unitKey(document: Document): string {
   return document.id === undefined ? documentKey(document) : document.id.replace(/#\d+$/, "");
 }
 
+/** What decides on a document: a number from 0 up to 1, below the fraction for validation. */
+export function splitHash(document: Document, { seed = 0, key = documentKey }: SplitRule): number {
+  const [high] = fingerprint(key(document), `split ${seed}`);
+  return high / 2 ** 32;
+}
+
 /** The side a document belongs to. Throws RangeError unless the fraction lies between 0 and 1. */
 export function splitSide(document: Document, rule: SplitRule): SplitSide {
-  const { validationFraction, seed = 0, key = documentKey } = rule;
+  const { validationFraction } = rule;
   if (!(validationFraction > 0 && validationFraction < 1)) {
     throw new RangeError(`the validation fraction must lie between 0 and 1, not ${validationFraction}`);
   }
-  const [high] = fingerprint(key(document), `split ${seed}`);
-  return high / 2 ** 32 < validationFraction ? "validation" : "train";
+  return splitHash(document, rule) < validationFraction ? "validation" : "train";
 }
 
 /** The documents of one side, in order. */

@@ -2,8 +2,10 @@
  * Plain text and source files: a file is one document, or documents are separated by blank lines or by a
  * given mark such as <|endoftext|>.
  */
+
 import { openBytes } from "./byte-stream.js";
 import type { Document, Position } from "./document.js";
+import { SKIP_BAD_RECORDS } from "./errors.js";
 import { NEWLINE, type RawRecord, type ReadingRules, splitRecords, tooLong } from "./records.js";
 import type { BadRecords } from "./report.js";
 import { firstInvalidByte, invalidUtf8, withoutByteOrderMark } from "./utf8.js";
@@ -115,7 +117,7 @@ function decode(shard: string, record: RawRecord, bad: BadRecords): string | und
       file: shard,
       byte: record.offset + nul,
       reason: "a NUL byte: the file is binary, damaged or UTF-16",
-      remedy: "Mend the file, or skip bad records",
+      remedy: `Mend the file, or ${SKIP_BAD_RECORDS}`,
     });
     return undefined;
   }

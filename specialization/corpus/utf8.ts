@@ -2,7 +2,9 @@
  * Strict UTF-8: text is decoded only when every byte of it is valid, because a decoder that puts U+FFFD in
  * place of bad bytes would train the model on damage without telling anyone.
  */
+
 import { isUtf8 } from "node:buffer";
+import { SKIP_BAD_RECORDS } from "./errors.js";
 
 /** Index of the first byte that is not part of valid UTF-8 (RFC 3629), or -1. */
 export function firstInvalidByte(bytes: Uint8Array): number {
@@ -47,7 +49,7 @@ export function invalidUtf8(bytes: Uint8Array, index: number): { reason: string;
   }
   return {
     reason: `invalid UTF-8 (bytes ${shown})`,
-    remedy: "Convert the file to UTF-8 (iconv -f <encoding> -t UTF-8), or skip bad records",
+    remedy: `Convert the file to UTF-8 (iconv -f <encoding> -t UTF-8), or ${SKIP_BAD_RECORDS}`,
   };
 }
 

@@ -6,7 +6,7 @@
 import { type Architecture, headDimension } from "../models/architecture.js";
 import type { ModelWeights } from "../models/model-weights.js";
 import { tokenizerFor } from "./export-tokenizer.js";
-import { type GgufTensor, type GgufValue, writeGguf } from "./gguf.js";
+import { GGUF_MAGIC, type GgufTensor, type GgufValue, writeGguf } from "./gguf.js";
 import { tokenizerMetadata } from "./gguf-tokenizer.js";
 import { type PlainTensor, plainReader, plainTensors, type Role } from "./layout.js";
 import { replaceFile } from "./replace.js";
@@ -37,13 +37,14 @@ export interface GgufOptions extends ModelWeights {
   readonly name: string;
   /** How matrices are stored; norms stay f32, as llama.cpp requires. Default f32. */
   readonly dtype?: ExportType;
-  /** Replace a file at the same place. */
+  /** Replace an earlier export at the same place. */
   readonly force?: boolean;
 }
 
 /**
- * Writes the file, whole or not at all; returns its size and SHA-256. Throws FormatError (something is there already, a
- * tokenizer that llama.cpp would not follow, a weight that does not fit the type, a full disk) and TokenizerError.
+ * Writes the file, whole or not at all; returns its size and SHA-256. Throws FormatError (something is there already, or
+ * with `force` something that is no GGUF file, a tokenizer that llama.cpp would not follow, a weight that does not fit the
+ * type, a full disk) and TokenizerError.
  */
 export async function exportGguf(
   path: string,
@@ -65,7 +66,9 @@ export async function exportGguf(
         interleaved(checkedFor(stored, await plain(tensor), tensor.name, path), tensor, architecture),
     };
   });
-  return replaceFile(path, force, (temporary) => writeGguf(temporary, metadata, tensors));
+  return replaceFile(path, { force, magic: GGUF_MAGIC }, (temporary) =>
+    writeGguf(temporary, metadata, tensors),
+  );
 }
 
 function modelMetadata(a: Architecture, name: string, dtype: ExportType): [string, GgufValue][] {

@@ -9,6 +9,8 @@ import { FormatError, fileError } from "./errors.js";
 import { writeAll } from "./safetensors.js";
 import { type ExportType, SAFETENSORS_TYPE } from "./storage.js";
 
+/** What every file begins with. */
+export const GGUF_MAGIC = "GGUF";
 const VERSION = 3;
 const ALIGNMENT = 32;
 const CHUNK_ELEMENTS = 1 << 20;
@@ -91,7 +93,7 @@ export async function writeGguf(
 
 function beginning(metadata: ReadonlyMap<string, GgufValue>, tensors: readonly GgufTensor[]): Uint8Array {
   const out = new ByteWriter();
-  out.bytes(new TextEncoder().encode("GGUF"));
+  out.bytes(new TextEncoder().encode(GGUF_MAGIC));
   out.u32(VERSION);
   out.u64(tensors.length);
   out.u64(metadata.size);

@@ -1,24 +1,40 @@
 /**
  * Output that is whole or not there: it is made beside its place under a temporary name, synced, and renamed. What is
- * already there is replaced only when asked for, and a folder only when it holds nothing but an earlier export.
+ * already there is replaced only when asked for, and only when it is an earlier export: a file by its first bytes, a
+ * folder by its holding nothing else.
  */
 import { randomUUID } from "node:crypto";
-import { lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { makeFolders, syncFolder } from "../training/atomic-file.js";
 import { FormatError, fileError } from "./errors.js";
 
-/** Makes a file through `write(temporaryPath)`. Throws FormatError, and whatever `write` throws. */
+/**
+ * Makes a file through `write(temporaryPath)`. An existing file is replaced with `force` if it begins with `magic`.
+ * Throws FormatError, and whatever `write` throws.
+ */
 export async function replaceFile<T>(
   path: string,
-  force: boolean,
+  { force, magic }: { readonly force: boolean; readonly magic: string },
   write: (temporary: string) => Promise<T>,
 ): Promise<T> {
   const target = resolve(path);
   const found = await kindOf(target);
   if (found === "folder") throw occupied(path, "a folder is there", "Name a file that is not there yet.");
-  if (found && !force)
-    throw occupied(path, "something is there already", "Choose another name, or replace it with --force.");
+  if (found && !force) {
+    throw occupied(
+      path,
+      "something is there already",
+      "Choose another name, or replace an earlier export with --force.",
+    );
+  }
+  if (found && !(await beginsWith(path, magic))) {
+    throw occupied(
+      path,
+      `this is no earlier export, which alone would be replaced: it does not begin with ${magic}`,
+      "Choose another name, or move the file away.",
+    );
+  }
   const temporary = join(dirname(target), `.${basename(target)}.${randomUUID()}.tmp`);
   try {
     const result = await write(temporary);
@@ -107,6 +123,24 @@ async function checkReplaceable(
     "this is no part of an earlier export, which alone would be replaced",
     "Choose another folder, or move the file away.",
   );
+}
+
+/** Whether a regular file's first bytes are these. Pipes and devices are never opened: that could wait, or act. */
+async function beginsWith(path: string, magic: string): Promise<boolean> {
+  try {
+    if (!(await stat(path)).isFile()) return false;
+    const handle = await open(path, "r");
+    try {
+      const { bytesRead, buffer } = await handle.read(Buffer.alloc(magic.length), 0, magic.length, 0);
+      return buffer.toString("latin1", 0, bytesRead) === magic;
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    /* a link that leads nowhere */
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw fileError(path, "read", cause);
+  }
 }
 
 function occupied(file: string, problem: string, remedy: string): FormatError {

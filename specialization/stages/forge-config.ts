@@ -38,7 +38,11 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 
 const FORGE_KIND: ConfigKind<ParsedForgeConfig, ForgeConfig> = {
   schema: forgeSchema,
-  known: { reference: FORGE_REFERENCE, elsewhere: ELSEWHERE },
+  known: {
+    reference: FORGE_REFERENCE,
+    elsewhere: ELSEWHERE,
+    examples: { "corpus.train": "web/*.jsonl" },
+  },
   pathKeys: [
     ["corpus", "train"],
     ["corpus", "validation"],
@@ -83,7 +87,7 @@ export function isForgeFile(
   overrides: readonly string[] = [],
   text?: string,
 ): boolean {
-  const { value } = readConfigSource(path, overrides, [], text);
+  const { value } = readConfigSource(path, overrides, [], { text });
   return (
     getAt(value, ["data"]) === undefined &&
     ["corpus", "domains"].some((key) => getAt(value, [key]) !== undefined)

@@ -1,8 +1,9 @@
-// Keeps two processes from doing the same work: a file with the owner's process id. A lock whose owner is no longer running
-// (killed, power lost) is taken over.
+// Keeps two processes from doing the same work: a file with the owner's process id. Another process waits while the owner runs;
+// a lock whose owner is no longer running (killed, power lost) is taken over.
 
 import { open, readFile, rm } from "node:fs/promises";
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TokenShardsError } from "./errors.js";
 
 /** Locks this process holds: after a restart a process can have the id of the one that was killed. */
@@ -13,11 +14,28 @@ interface Owner {
   host: string;
 }
 
-/** Takes the lock `path`; returns the function that gives it back. Throws TokenShardsError when another process has it. */
-export async function takeLock(path: string): Promise<() => Promise<void>> {
+/** What a process does while another one has the lock. */
+export interface Waiting {
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+  /** Called once, when the waiting begins. */
+  onWait?(pid: number): void;
+}
+
+/** Between two looks at a lock. */
+const POLL_MS = 100;
+/** Looks at a lock without an owner before it counts as cut off: its process may be about to write it. */
+const LOOKS_AT_EMPTY = 10;
+
+/**
+ * Takes the lock `path`, once the process of this machine that has it gives it back or ends; returns the function that gives it
+ * back. Throws TokenShardsError when this process has it, or one of another machine, and the signal's reason.
+ */
+export async function takeLock(path: string, { signal, onWait }: Waiting = {}): Promise<() => Promise<void>> {
   const self: Owner = { pid: process.pid, host: hostname() };
-  // twice: once more after an abandoned lock has been removed
-  for (let attempt = 0; ; attempt++) {
+  let hasWaited = false;
+  for (let empty = 0; ; ) {
+    signal?.throwIfAborted();
     try {
       const handle = await open(path, "wx");
       await handle.writeFile(JSON.stringify(self));
@@ -31,14 +49,27 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
     const owner = await readOwner(path);
-    if (attempt > 0 || (owner !== undefined && isRunning(owner, self, path)))
+    if (owner === undefined) {
+      if (++empty > LOOKS_AT_EMPTY) await rm(path, { force: true });
+      else await sleep(POLL_MS);
+      continue;
+    }
+    empty = 0;
+    if (!isRunning(owner, self, path)) {
+      await rm(path, { force: true });
+      continue;
+    }
+    /* this process would wait for itself, and nobody knows whether a process of another machine still runs */
+    if (owner.host !== self.host || owner.pid === self.pid)
       throw new TokenShardsError({
         file: path,
         value: owner,
         problem: "another process is writing these tokens",
         remedy: `Wait for it or stop it; if it is not running any more, delete ${path}.`,
       });
-    await rm(path, { force: true });
+    if (!hasWaited) onWait?.(owner.pid);
+    hasWaited = true;
+    await sleep(POLL_MS);
   }
 }
 

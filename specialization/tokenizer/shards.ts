@@ -43,6 +43,8 @@ export interface TokenShardsOptions {
   workers?: number;
   /** Stops between two batches; what is whole is kept. */
   signal?: AbortSignal;
+  /** Called when another process is making these tokens, and this one waits for it. */
+  onWait?(pid: number): void;
   /** Called after each batch. */
   onProgress?(progress: { tokens: number; documents: number }): void;
 }
@@ -64,7 +66,7 @@ export async function buildTokenShards(options: TokenShardsOptions): Promise<Tok
   try {
     if (await exists(folder)) return await TokenShards.open(folder);
     await mkdir(options.root, { recursive: true });
-    const unlock = await takeLock(`${folder}.lock`);
+    const unlock = await takeLock(`${folder}.lock`, options);
     try {
       // another process may have finished since
       if (!(await exists(folder))) {

@@ -2,7 +2,7 @@
  * Reading a configuration file of any kind: YAML with overrides, checked in full, completed with defaults. Whatever is
  * wrong is reported at once, each problem with its file, line, column, key, value and remedy.
  */
-import { basename, extname } from "node:path";
+import { basename, dirname, extname } from "node:path";
 import type { z } from "zod";
 import { ConfigError, type ConfigProblem } from "./config-error.js";
 import { type KnownKeys, type LocatableProblem, problemsOfIssue } from "./config-problems.js";
@@ -31,6 +31,10 @@ export interface ConfigKind<Parsed, Config> {
   readonly pathKeys: readonly KeyPath[];
   /** Required keys, each with a value that is as good as any while the other keys are checked; outer ones first. */
   readonly standIns: readonly (readonly [KeyPath, unknown])[];
+  /** The key whose first path gives the name where there is no file. */
+  readonly namedAfter?: KeyPath;
+  /** The beginning of the command that takes a text, for those who give one in place of a configuration. */
+  readonly forText?: string;
   /**
    * Fills the defaults that depend on other keys, and looks for impossible combinations.
    *
@@ -62,8 +66,9 @@ export function readConfigFile<Parsed, Config>(
   overrides: readonly string[],
   text?: string,
 ): LoadedFile<Config> {
-  const source = readConfigSource(path, overrides, kind.pathKeys, text);
-  const { problems, resolution } = examineConfig(kind, source.value, nameOfFile(path));
+  const source = readConfigSource(path, overrides, kind.pathKeys, { text, forText: kind.forText });
+  const name = path === undefined ? nameOfText(source.value, kind) : nameOf(basename(path, extname(path)));
+  const { problems, resolution } = examineConfig(kind, source.value, name ?? "run");
   const all = [...source.problems, ...problems.map((p) => located(p, source))];
   if (all.length > 0 || resolution === undefined) throw new ConfigError(inReadingOrder(all));
   return {
@@ -132,8 +137,18 @@ function inReadingOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
   return [...problems].sort((a, b) => line(a) - line(b) || (a.column ?? 0) - (b.column ?? 0));
 }
 
-/** A name made of that of a file. */
-function nameOfFile(path: string | undefined): string {
-  const name = path === undefined ? "" : basename(path, extname(path)).replace(/[^A-Za-z0-9._-]+/g, "-");
-  return /^[A-Za-z0-9]/.test(name) ? name.slice(0, 100) : "run";
+/** A name made of that of the first text: "notes" of notes/ and of notes/*.jsonl.gz. */
+function nameOfText(value: unknown, { namedAfter }: { readonly namedAfter?: KeyPath }): string | undefined {
+  const given = namedAfter && getAt(value, namedAfter);
+  let path = Array.isArray(given) ? given[0] : given;
+  if (typeof path !== "string") return undefined;
+  while (/[*?[\]{}]/.test(basename(path)) && dirname(path) !== path) path = dirname(path);
+  const name = basename(path).replace(/\.(gz|zst)$/i, "");
+  return nameOf(basename(name, extname(name)));
+}
+
+/** A name of a run, as near to a text as such names allow; undefined where it does not begin like one. */
+function nameOf(text: string): string | undefined {
+  const name = text.replace(/[^A-Za-z0-9._-]+/g, "-");
+  return /^[A-Za-z0-9]/.test(name) ? name.slice(0, 100) : undefined;
 }

@@ -12,6 +12,8 @@ export interface KnownKeys {
   readonly reference: ConfigReference;
   /** By name in lower case, without "_" and "-". */
   readonly elsewhere: Readonly<Record<string, string>>;
+  /** Required keys that are told of even where their whole group is missing, each with a value to show. */
+  readonly examples?: Readonly<Record<string, string>>;
 }
 
 /** Names that other trainers use for keys of a training configuration. */
@@ -73,9 +75,7 @@ export function problemsOfIssue(
   const given = getAt(value, path);
   const key = known.reference.keyAt(path);
   const expected = key?.expected ?? "another value";
-  if (given === undefined) {
-    return [{ at: path, part: "key", path: dotted(path), message: `is missing; expected ${expected}.` }];
-  }
+  if (given === undefined) return [missing(path, expected, known)];
   const suggestion = suggestValue(given, key?.allowed, key?.isNumber ?? false);
   const hint = suggestion === undefined ? "" : ` Did you mean ${suggestion}?`;
   return [
@@ -88,6 +88,23 @@ export function problemsOfIssue(
       suggestion,
     },
   ];
+}
+
+/** A group is missing for the sake of a key inside. */
+function missing(path: KeyPath, expected: string, { reference, examples = {} }: KnownKeys): LocatableProblem {
+  const prefix = dotted(path);
+  const [found] = Object.entries(examples).filter(([key]) => `${key}.`.startsWith(`${prefix}.`));
+  if (found === undefined)
+    return { at: path, part: "key", path: prefix, message: `is missing; expected ${expected}.` };
+  const [key, example] = found;
+  const at = key.split(".");
+  const inFile = at.reduceRight(
+    (inner, name, i) => (i === at.length - 1 ? `${name}: ${inner}` : `${name}: { ${inner} }`),
+    example,
+  );
+  const wanted = reference.keyAt(at)?.expected ?? expected;
+  const message = `is missing; expected ${wanted}: --set ${key}=${example}, or ${inFile} in a file.`;
+  return { at, part: "key", path: key, message };
 }
 
 function unknownKey(path: KeyPath, value: unknown, known: KnownKeys): LocatableProblem {

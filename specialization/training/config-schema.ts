@@ -61,7 +61,7 @@ export const dataKeys = {
     .default(0.01)
     .meta({ computedDefault: "0.01; 0 with data.validation" })
     .describe(
-      "Share of the training documents held out as the set “validation” when data.validation is empty.",
+      "Share of the training documents held out as the set “validation” when data.validation is empty; at least one, and of a single document its end.",
     ),
   deduplicate: z
     .enum(["none", "exact", "near"])
@@ -310,7 +310,7 @@ export const runConfigSchema = z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/)
       .optional()
-      .meta({ computedDefault: "the configuration file's name" })
+      .meta({ computedDefault: "the configuration file's name, without one that of the first text" })
       .describe("Name of the run and of its folder; “-2”, “-3” … is added when it is taken."),
     seed: wholeNumber(0, 2 ** 32 - 1)
       .default(1)

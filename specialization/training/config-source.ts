@@ -49,17 +49,17 @@ const PARSING = { prettyErrors: false, stringKeys: true, uniqueKeys: false } as 
  *
  * @param pathKeys keys whose values are paths, "*" for any name: relative ones start from the file's folder, those of
  * overrides from the current one
- * @param text of the file where it is not what is on disk: that of an editor
+ * @param options.text of the file where it is not what is on disk: that of an editor
+ * @param options.forText the beginning of the command that takes a text, named when the file is one
  * @throws ConfigError when the file cannot be read or is no YAML mapping at all
  */
 export function readConfigSource(
   file: string | undefined,
   overrides: readonly string[],
   pathKeys: readonly KeyPath[],
-  text?: string,
+  { text, forText }: { readonly text?: string; readonly forText?: string } = {},
 ): ConfigSource {
-  const read =
-    file === undefined ? { value: {}, locate: () => ({}) } : parseYaml(text ?? readText(file), file);
+  const read = file === undefined ? { value: {}, locate: () => ({}) } : readYaml(file, text, forText);
   let value: unknown =
     file === undefined ? read.value : withAbsolutePaths(read.value, pathKeys, dirname(resolve(file)));
   const problems: ConfigProblem[] = [];
@@ -130,6 +130,23 @@ interface Parsed {
   locate(path: KeyPath, part: "key" | "value"): ConfigPlace;
 }
 
+/** What is no YAML by its name or contents was probably meant as text to train on. */
+function readYaml(file: string, text: string | undefined, forText: string | undefined): Parsed {
+  try {
+    return parseYaml(text ?? readText(file), file);
+  } catch (error) {
+    const named = statSync(file, { throwIfNoEntry: false });
+    const isText = named?.isDirectory() || (named?.isFile() && !/\.(ya?ml|json)$/i.test(file));
+    if (!isText || !(error instanceof ConfigError)) throw error;
+    const what = named?.isDirectory() ? "is a folder" : "is text";
+    throw refused(
+      file,
+      `${what}, not a configuration`,
+      forText ? `To train on it: ${forText}${file}` : "Give the path of a YAML file.",
+    );
+  }
+}
+
 function parseYaml(text: string, file: string): Parsed {
   const lines = new LineCounter();
   const place = (offset: number) => {
@@ -142,9 +159,11 @@ function parseYaml(text: string, file: string): Parsed {
   const faults = [...document.errors, ...document.warnings];
   if (faults.length > 0) {
     throw new ConfigError(
-      faults
-        .slice(0, 10)
-        .map((e) => ({ path: "", message: `this is not valid YAML: ${e.message}.`, ...place(e.pos[0]) })),
+      faults.slice(0, 10).map((e) => ({
+        path: "",
+        message: `this is not valid YAML: ${shortened(e.message)}.`,
+        ...place(e.pos[0]),
+      })),
     );
   }
   const repeated: ConfigProblem[] = [];
@@ -225,6 +244,11 @@ function readText(file: string): string {
   }
 }
 
+/** The parser's messages quote what they stumble over, which may be a whole document. */
+function shortened(message: string): string {
+  return message.length > 120 ? `${message.slice(0, 117)}...` : message;
+}
+
 function refused(file: string, reason: string, remedy?: string): ConfigError {
   return new ConfigError([{ path: "", file, message: `${reason}${remedy ? `. ${remedy}` : "."}` }]);
 }
@@ -274,7 +298,7 @@ function parseOverride(text: string): { path: KeyPath; value: unknown } | Config
     return fault("the value is too long or nested too deeply");
   const document = parseDocument(written, PARSING);
   const error = [...document.errors, ...document.warnings][0];
-  if (error) return fault(`the value is not valid YAML: ${error.message}`);
+  if (error) return fault(`the value is not valid YAML: ${shortened(error.message)}`);
   try {
     return { path, value: document.toJS({ maxAliasCount: MAXIMUM_ALIASES }) };
   } catch (error) {

@@ -25,7 +25,11 @@ export { configurationPage, RUN_REFERENCE } from "./run-reference.js";
 
 const RUN_KIND: ConfigKind<ParsedRunConfig, RunConfig> = {
   schema: runConfigSchema,
-  known: { reference: RUN_REFERENCE, elsewhere: KNOWN_ELSEWHERE },
+  known: {
+    reference: RUN_REFERENCE,
+    elsewhere: KNOWN_ELSEWHERE,
+    examples: { "data.train": "notes/" },
+  },
   pathKeys: [
     ["data", "train"],
     ["data", "validation", "*"],
@@ -34,6 +38,8 @@ const RUN_KIND: ConfigKind<ParsedRunConfig, RunConfig> = {
     ["output", "runs"],
   ],
   standIns: [[["data", "train"], "-"]],
+  namedAfter: ["data", "train"],
+  forText: "slm train --set data.train=",
   resolve: resolveConfig,
 };
 

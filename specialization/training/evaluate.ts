@@ -30,6 +30,8 @@ export interface DocumentLoss extends TextLoss {
   readonly bytes: number;
 }
 
+const DOCUMENTS_AT_ONCE = 256;
+
 interface Window {
   readonly tokens: ArrayLike<number>;
   readonly targets: ArrayLike<number>;
@@ -143,8 +145,8 @@ export class Evaluator {
     const chosen = evenly(shards, maximumTokens);
     const total = { nats: 0, tokens: 0, documents: 0, bytes: 0 };
     /* some documents at a time, so that memory does not grow with the set */
-    for (let first = 0; first < chosen.length; first += 256) {
-      const documents = chosen.slice(first, first + 256);
+    for (let first = 0; first < chosen.length; first += DOCUMENTS_AT_ONCE) {
+      const documents = chosen.slice(first, first + DOCUMENTS_AT_ONCE);
       const texts = documents.map((d) => shards.readTokens(d.start, d.length));
       /* a document is predicted from the end of text that came before it */
       const losses = await this.sequences(
@@ -180,6 +182,22 @@ export function summarize(total: {
 }): SetLoss {
   const loss = total.nats / total.tokens;
   return { ...total, loss, perplexity: Math.exp(loss), bitsPerByte: total.nats / Math.LN2 / total.bytes };
+}
+
+/** Forward passes that an evaluation of the set takes. */
+export function evaluationBatches(
+  shards: TokenShards,
+  maximumTokens: number,
+  { context, batch }: { readonly context: number; readonly batch: number },
+): number {
+  const chosen = evenly(shards, maximumTokens);
+  let batches = 0;
+  for (let first = 0; first < chosen.length; first += DOCUMENTS_AT_ONCE) {
+    const documents = chosen.slice(first, first + DOCUMENTS_AT_ONCE);
+    const windows = documents.reduce((sum, { length }) => sum + Math.ceil(length / context), 0);
+    batches += Math.ceil(windows / batch);
+  }
+  return batches;
 }
 
 /** Documents at even distances, the last one cut so that they hold at most `maximumTokens`: the same ones every time. */

@@ -6,13 +6,14 @@ import {
   type CorpusReport,
   type Document,
   DuplicateIndex,
+  emptyReport,
   openCorpus,
   type SplitSide,
-  splitSide,
 } from "../corpus/index.js";
 import { Tokenizer, type TokenShards } from "../tokenizer/index.js";
 import { makeFolders } from "./atomic-file.js";
 import { HELD_OUT_SET, type RunConfig } from "./config.js";
+import { holdOutOf } from "./hold-out.js";
 import {
   corpusOf,
   fingerprint,
@@ -29,6 +30,8 @@ export interface PreparedData {
   readonly validation: ReadonlyMap<string, TokenShards>;
   /** What reading each set left out, by name ("train" and the validation sets). */
   readonly reports: Readonly<Record<string, CorpusReport>>;
+  /** What a person should know of how text was held out. */
+  readonly remark?: string;
 }
 
 export interface PreparationProgress {
@@ -48,16 +51,26 @@ export async function prepareData(
   options: {
     given?: Tokenizer;
     onProgress?: (progress: PreparationProgress) => void;
+    /** What is not seen from its progress: that it waits for another process. */
+    onMessage?: (message: string) => void;
     signal?: AbortSignal;
   } = {},
 ): Promise<PreparedData> {
   const { data } = config;
   const { onProgress = () => undefined, signal } = options;
   makeFolders(cache);
-  const held = data.holdOut > 0;
-  const rule = { validationFraction: data.holdOut, seed: config.seed };
-  const side = (which: SplitSide) =>
-    held ? (document: Document) => splitSide(document, rule) === which : undefined;
+  const held =
+    data.holdOut > 0
+      ? await holdOutOf(
+          corpusOf(data, "train", data.train),
+          { validationFraction: data.holdOut, seed: config.seed },
+          signal,
+        )
+      : undefined;
+  const side = (which: SplitSide) => held && ((document: Document) => held.belongs(document, which));
+  const whole = (name: string, paths: readonly string[]) => corpusOf(data, name, paths);
+  const part = (which: SplitSide, name: string, paths: readonly string[]) =>
+    held ? held.corpus(whole(name, paths), which) : whole(name, paths);
   const sets: Readonly<Record<string, readonly string[]>> = held
     ? { [HELD_OUT_SET]: data.train }
     : data.validation;
@@ -65,14 +78,20 @@ export async function prepareData(
     data.deduplicate === "none"
       ? undefined
       : new DuplicateIndex(data.deduplicate === "near" ? { near: {} } : {});
-  const more = `Give more text, or data.validation instead of data.holdOut ${data.holdOut}`;
+  const more = `Give more text, or data.validation instead of data.holdOut ${data.holdOut}, or set it to 0`;
   const validation = Object.entries(sets).map(
     ([name, paths]) =>
-      new SetReading(corpusOf(data, name, paths), side("validation"), duplicates, held ? more : ""),
+      new SetReading(part("validation", name, paths), side("validation"), duplicates, held ? more : ""),
   );
-  const train = new SetReading(corpusOf(data, "train", data.train), side("train"), duplicates);
+  const train = new SetReading(part("train", "train", data.train), side("train"), duplicates);
 
-  const reading = { ...data, train: null, validation: null, seed: held ? config.seed : null };
+  const reading = {
+    ...data,
+    train: null,
+    validation: null,
+    seed: held ? config.seed : null,
+    ...(held?.identity ? { heldOut: held.identity } : {}),
+  };
   const prints: string[] = [];
   /* what is dropped from a set depends on the sets before it */
   const earlier = () => (duplicates ? [...prints] : null);
@@ -80,7 +99,7 @@ export async function prepareData(
     prints.push(await fingerprint(corpus, reading, "validation", earlier()));
   const trainPrint = await fingerprint(train.corpus, reading, "train", earlier());
 
-  const untrained = new SetReading(corpusOf(data, "train", data.train), side("train"));
+  const untrained = new SetReading(part("train", "train", data.train), side("train"));
   const tokenizer = options.given ?? (await tokenizerOf(config, cache, trainPrint, untrained, options));
 
   const reports: Record<string, CorpusReport> = {};
@@ -94,8 +113,10 @@ export async function prepareData(
       register,
       signal,
       onProgress: (p) => onProgress({ stage: `tokens of ${name}`, ...p }),
+      onWait: (pid) => options.onMessage?.(`process ${pid} is making the tokens of ${name}; waiting for it`),
     });
-    reports[name] = made.report;
+    /* what is held out is read from the same files as the training text, which accounts for them */
+    reports[name] = held && name === HELD_OUT_SET ? ofDocumentsAlone(made.report) : made.report;
     return made.shards;
   };
   const register = duplicates !== undefined && !hasTokens(cache, tokenizer, trainPrint);
@@ -103,11 +124,17 @@ export async function prepareData(
   try {
     for (const [i, set] of validation.entries())
       made.set(set.corpus.name, await make(set, prints[i], register));
-    return { tokenizer, train: await make(train, trainPrint, false), validation: made, reports };
+    const trainShards = await make(train, trainPrint, false);
+    return { tokenizer, train: trainShards, validation: made, reports, remark: held?.remark };
   } catch (error) {
     for (const shards of made.values()) shards.close();
     throw error;
   }
+}
+
+/** A report without what it tells of records and files that gave no document. */
+function ofDocumentsAlone({ shards, documents, bytes, duplicates }: CorpusReport): CorpusReport {
+  return { ...emptyReport(), shards, documents, bytes, duplicates };
 }
 
 function tokenizerOf(

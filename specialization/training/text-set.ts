@@ -113,13 +113,15 @@ export interface MakingTokens {
   readonly register?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: { tokens: number; documents: number }) => void;
+  /** Told of the process that is making these tokens, when there is one to wait for. */
+  readonly onWait?: (pid: number) => void;
 }
 
 /** Tokens of a set, made once and kept under a hash of `print`, with the account of its reading. @throws CorpusError */
 export async function tokensOf(
   set: SetReading,
   print: string,
-  { cache, tokenizer, register = false, signal, onProgress }: MakingTokens,
+  { cache, tokenizer, register = false, signal, onProgress, onWait }: MakingTokens,
 ): Promise<{ shards: TokenShards; report: CorpusReport }> {
   const { report } = tokenFiles(cache, tokenizer, print);
   const kept = hasTokens(cache, tokenizer, print);
@@ -130,6 +132,7 @@ export async function tokensOf(
     signal,
     documents: () => set.documents(),
     onProgress,
+    onWait,
   });
   return { shards, report: await reportOf(set, report, kept && !register, signal) };
 }

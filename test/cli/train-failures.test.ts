@@ -1,11 +1,28 @@
 /** Training that cannot go on: weights that are no numbers, a full disk, a folder that cannot be written. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { checkpointsOf, hashOf, slmIn, stateOf, writeConfig, writeCorpus } from "./tiny-run.js";
+import {
+  checkpointsOf,
+  hashOf,
+  lastStep,
+  slmIn,
+  start,
+  stateOf,
+  writeConfig,
+  writeCorpus,
+} from "./tiny-run.js";
 
 const folder = mkdtempSync(join(tmpdir(), "slm-failures-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -97,16 +114,21 @@ describe("disks", { skip: canMount ? false : "only root can mount a small disk" 
   after(() => spawnSync("umount", [disk]));
 
   test("that are full stop the run and keep what was whole; with room it goes on to the same weights", async (t) => {
-    const { status, stderr: refusal } = mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", disk);
+    const { status, stderr: refusal } = mount("-t", "tmpfs", "-o", "size=6m", "tmpfs", disk);
     if (status !== 0) return t.skip(`a tmpfs cannot be mounted here: ${refusal}`);
     const config = { training: { budget: { steps: 30 } }, checkpoints: { every: 3, keepLast: 50 } };
     assert.equal((await slmIn(folder, "train", writeConfig(folder, "roomy", config))).code, 0);
     const small = writeConfig(folder, "small", { ...config, output: { runs: disk } });
-    const { code, stderr } = await slmIn(folder, "train", small);
+    const run = join(disk, "small");
+    const training = start(folder, ["train", small]);
+    await training.until(() => lastStep(run) >= 9);
+    /* another program takes the room */
+    const other = join(disk, "other");
+    assert.throws(() => writeFileSync(other, new Uint8Array(2 ** 23)), /ENOSPC/);
+    const { code, stderr } = await training.ended;
     assert.equal(code, 1);
     assert.match(stderr, /slm: .*step-\d+.*cannot be written: the disk is full\. Free some space/);
     assert.doesNotMatch(stderr, /^\s+at /m);
-    const run = join(disk, "small");
     const kept = checkpointsOf(run);
     assert.ok(kept.length >= 2 && kept.every((name) => /^step-\d+$/.test(name)), kept.join());
 
@@ -117,6 +139,21 @@ describe("disks", { skip: canMount ? false : "only root can mount a small disk" 
     assert.ok(again.stderr.includes(`going on from the checkpoint of ${kept.at(-1)!.replace("-", " ")}`));
     const weights = "checkpoints/step-30/model.safetensors";
     assert.equal(hashOf(join(run, weights)), hashOf(join(runs, "roomy", weights)));
+  });
+
+  test("that are too small are refused before anything is trained", async (t) => {
+    if (spawnSync("mountpoint", ["-q", disk]).status !== 0) return t.skip("no disk was mounted");
+    const parameters = ["--set", "name=huge", "--set", "model.width=128", "--set", "model.hidden=512"];
+    for (const mode of [["--dry-run"], []]) {
+      const { code, stdout, stderr } = await slmIn(folder, "train", "small.yaml", ...parameters, ...mode);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /slm: The checkpoints need .*MiB more \(up to 10 of .*iB free\. Lower checkpoints\.keepLast/,
+      );
+      assert.equal(/^disk +.* for 10 checkpoints$/m.test(stdout), mode.length > 0);
+      assert.ok(!existsSync(join(disk, "huge")));
+    }
   });
 
   test("that are read-only are refused by name, before anything is trained", async (t) => {

@@ -77,13 +77,66 @@ describe("a dry run", () => {
     assert.ok(plan.memory.total > 4 * 4 * parameters && plan.memory.total < 2 ** 26);
     assert.ok(plan.diskBytes >= 12 * parameters && plan.diskBytes < 100 * parameters);
     assert.ok(plan.secondsPerStep > 0);
-    assert.ok(Math.abs(plan.seconds - 20 * plan.secondsPerStep) < 1e-9);
+    const { training, evaluations, samples, checkpoints } = plan.secondsOf;
+    assert.ok(Math.abs(training - 20 * plan.secondsPerStep) < 1e-9);
+    assert.ok(evaluations > 0 && samples === 0 && checkpoints > 0);
+    assert.ok(Math.abs(plan.seconds - (training + evaluations + checkpoints)) < 1e-9);
     assert.deepEqual(readdirSync(temporary), []);
     const text = await slmIn(folder, "train", "tiny.yaml", "--dry-run");
-    assert.match(text.stdout, /^parameters +30\.\d k ?\(vocabulary 320, 2 layers of 32\)/m);
+    assert.match(text.stdout, /^parameters +30\.\d k \(vocabulary 320, 2 layers of 32\)/m);
     for (const key of ["training text", "a step", "the budget", "peak memory", "disk", "time"])
       assert.match(text.stdout, new RegExp(`^${key} +\\S`, "m"));
     assert.deepEqual(existsSync(runs) ? readdirSync(runs).filter((name) => !name.startsWith(".")) : [], []);
+  });
+
+  test("counts evaluations and samples in its time, also where the budget is minutes", async () => {
+    const keys = [
+      "data.validation.valid=valid.jsonl",
+      "evaluation.every=1",
+      "samples.every=10",
+      "samples.prompts=[the]",
+      "samples.tokens=8",
+    ];
+    const config = join(folder, "timed.yaml");
+    writeFileSync(
+      config,
+      readFileSync(join(folder, "tiny.yaml"), "utf8").replace(/steps: \d+/, "minutes: 0.5"),
+    );
+    const parameters = ["train", config, ...keys.flatMap((key) => ["--set", key]), "--dry-run"];
+    const { code, stdout, stderr } = await slmIn(folder, ...parameters, "--json");
+    assert.equal(code, 0, stderr);
+    const { seconds, secondsOf, secondsPerStep, steps } = JSON.parse(stdout);
+    assert.equal(steps, undefined);
+    assert.ok(Math.abs(secondsOf.training - 30) < secondsPerStep);
+    /* an evaluation after every step reads the whole set, which is more than a step reads */
+    assert.ok(secondsOf.evaluations > secondsOf.training, stdout);
+    assert.ok(secondsOf.samples > 0);
+    assert.ok(seconds > 60);
+    const text = await slmIn(folder, ...parameters);
+    assert.match(
+      text.stdout,
+      /^time +about .* \(training 30 s, evaluations .*minutes of the budget count training alone\)$/m,
+    );
+  });
+
+  test("of what no buffer holds tells the rest with the refusal", async () => {
+    const wide = [
+      "train",
+      "tiny.yaml",
+      "--set",
+      "model.width=8192",
+      "--set",
+      "model.heads=128",
+      "--set",
+      "model.hidden=32768",
+    ];
+    const { code, stdout, stderr } = await slmIn(folder, ...wide, "--dry-run", "--json");
+    assert.equal(code, 1);
+    const { parameters, flopsPerStep, memory, refusal } = JSON.parse(stdout);
+    assert.ok(parameters > 2 ** 30 && flopsPerStep > parameters);
+    assert.equal(memory, undefined);
+    assert.match(refusal, /binds at most/);
+    assert.ok(stderr.includes(`slm: ${refusal}`));
   });
 
   test("refuses what cannot fit with what to change, as does a real run, which leaves no folder", async () => {
@@ -208,6 +261,8 @@ test("checkpoints are pruned, samples and TensorBoard files written, hold-out ev
     [121, 122],
   );
   assert.match(stderr, /train: 2 records could not be read and were left out/);
+  assert.doesNotMatch(stderr, /validation: 2 records/);
+  assert.equal(report.corpora.validation.skipped, 0);
   assert.equal(report.corpora.train.documents + report.corpora.validation.documents, 120);
   assert.ok(report.corpora.validation.documents > 2);
   assert.deepEqual(
@@ -324,7 +379,7 @@ test("progress is plain lines for a pipe, and one live line on a terminal", {
   assert.ok(!plain.stderr.includes("\u001b") && !plain.stderr.includes("\r"));
   assert.match(
     plain.stderr,
-    /^step 20 {2}loss \d+\.\d{4} {2}\S+ k?tokens\/s {2}\d+ % of ceiling {2}\S+ MiB {2}100 %, 0 s left$/m,
+    /^step 20 {2}loss \d+\.\d{4} {2}\S+ (?:k )?tokens\/s {2}\d+ % of ceiling {2}\S+ MiB {2}100 %, 0 s left$/m,
   );
   if (spawnSync("script", ["--version"]).error) return t.skip("script(1) is not installed");
   const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
@@ -339,7 +394,7 @@ test("progress is plain lines for a pipe, and one live line on a terminal", {
   const shown = output.replaceAll("\r\n", "\n").split(redraw);
   const live = shown.filter((text) => /^step 20 {2}loss /.test(text)).map((text) => text.split("\n")[0]);
   assert.ok(live.length >= 1);
-  assert.ok(live.every((line) => line.length < 60 && line.endsWith("…")));
+  assert.ok(live.every((line) => line.length < 60 && line.endsWith("100 %, 0 s left")));
   assert.equal(output.match(/step 19 {2}loss[^\r]*\r\n/), null);
   assert.match(output, /finished at step 20 \(budget\)/);
 });

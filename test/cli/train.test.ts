@@ -40,7 +40,7 @@ describe("resume", () => {
   const isWriting = (step: number) => () =>
     atLeast(step)() && checkpointsOf(disturbed).some((name) => /^\.step-\d+\.partial$/.test(name));
 
-  test("after kill -9, damage, SIGINT, SIGTERM and slm runs stop gives the weights of a run without them", async () => {
+  test("after kill -9, damage, SIGINT, SIGTERM, SIGHUP and slm runs stop gives the weights of a run without them", async () => {
     assert.equal((await slmIn(folder, "train", writeConfig(folder, "undisturbed", config))).code, 0);
 
     const first = start(folder, ["train", writeConfig(folder, "disturbed", config)]);
@@ -76,8 +76,9 @@ describe("resume", () => {
     assert.equal(stateOf(disturbed).state, JSON.parse(stop.stdout).state);
 
     for (const [step, signal] of [
-      [180, "SIGINT"],
-      [210, "SIGTERM"],
+      [160, "SIGINT"],
+      [185, "SIGTERM"],
+      [210, "SIGHUP"],
     ] as const) {
       const running = resume();
       await running.killWhen(signal, atLeast(step));

@@ -284,3 +284,11 @@ test("options that make no sense are refused when the corpus is opened", () => {
   assert.throws(() => openCorpus({ paths: ["a"], maxRecordBytes: 0 }), /maxRecordBytes is 0/);
   assert.throws(() => openCorpus({ paths: ["a"], textSeparator: { between: "" } }), /is empty/);
 });
+
+test("the remedy for a bad record names the flag that leaves it out", async (t) => {
+  const folder = scratch(t, { "a.jsonl": '{"text":\n', "b.txt": Buffer.of(0xff, 0x41) });
+  for (const file of ["a.jsonl", "b.txt"]) {
+    const error = await readingError({ paths: [join(folder, file)] });
+    assert.match(error.message, /or skip bad records \(--on-bad-record skip/);
+  }
+});

@@ -231,6 +231,16 @@ describe("a model", () => {
     assert.ok(!existsSync(join(root, "absent")));
   });
 
+  test("with force anything but an earlier export stays as it is", async () => {
+    const options = { ...randomModel(SMALL), tokenizerPath, name: "small", force: true };
+    for (const content of ['{"text":"precious"}\n', "", "GGU"]) {
+      const path = newPath();
+      writeFileSync(path, content);
+      await assert.rejects(exportGguf(path, options), /no earlier export.*Choose another name/);
+      assert.equal(readFileSync(path, "utf8"), content);
+    }
+  });
+
   test("tokenizers that llama.cpp would not follow are refused", async () => {
     const contents = tokenizer.toJSON();
     const split = { type: "Split", pattern: { Regex: "\\p{L}+" }, behavior: "Isolated", invert: false };

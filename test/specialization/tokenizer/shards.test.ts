@@ -270,7 +270,7 @@ describe("interruption", () => {
     assert.deepEqual(await contentsOf((await buildTokenShards(base)).folder), reference);
   });
 
-  test("two writers of the same tokens: the second is refused", async () => {
+  test("two writers of the same tokens in one process: the second is refused", async () => {
     const base = await options();
     let second: Promise<TokenShards> | undefined;
     const shards = await buildTokenShards({

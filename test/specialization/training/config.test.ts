@@ -3,10 +3,15 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { architectureProblems, PRESETS } from "../../../specialization/models/architecture.js";
+import {
+  architectureProblems,
+  PRESETS,
+  parameterCount,
+} from "../../../specialization/models/architecture.js";
+import { loadForge } from "../../../specialization/stages/forge-config.js";
 import {
   ConfigError,
   type ConfigProblem,
@@ -58,6 +63,19 @@ describe("a complete configuration", () => {
     assert.deepEqual(validationSets(config), ["validation"]);
     assert.deepEqual(warnings, []);
     assert.equal(source, join(folder, "first.yaml"));
+  });
+
+  test("presets have as many parameters as their names and descriptions say", () => {
+    const counts = Object.values(PRESETS).map(({ name, vocabulary }) => {
+      const config = completeConfig({ data: { train: "a" }, model: { preset: name } });
+      return [name, parameterCount(modelArchitecture(config, vocabulary)!)];
+    });
+    assert.deepEqual(counts, [
+      ["tiny", 1_180_800],
+      ["mini", 10_059_840],
+      ["slm-126m", 126_139_392],
+      ["llm-771m", 771_085_568],
+    ]);
   });
 
   for (const preset of Object.values(PRESETS)) {
@@ -137,7 +155,14 @@ describe("overrides", () => {
     const { config } = loadConfig(undefined, ["data.train=some/*.txt", "data.validation.held=x.txt"]);
     assert.deepEqual(config.data.train, [resolve("some/*.txt")]);
     assert.deepEqual(config.data.validation, { held: [resolve("x.txt")] });
-    assert.equal(config.name, "run");
+    assert.equal(config.name, "some");
+  });
+
+  test("name the run after the first text where there is no file", () => {
+    const nameOf = (train: string) => loadConfig(undefined, [`data.train=${train}`]).config.name;
+    const names = ["notes/", "[a/book.txt, b.txt]", "c4/en/*.json.gz", "web.jsonl.gz", "'*.txt'", "ö/ß"];
+    assert.deepEqual(names.map(nameOf), ["notes", "book", "en", "web", basename(process.cwd()), "run"]);
+    assert.equal(loadConfig(file, ["data.train=notes/"]).config.name, basename(file, ".yaml"));
   });
 
   test("are named when they are wrong", () => {
@@ -374,17 +399,46 @@ describe("hostile files", () => {
   test("an empty file lacks only the required key", () => {
     assert.deepEqual(
       refusal(write("")).map((p) => p.path),
-      ["data"],
+      ["data.train"],
     );
     assert.deepEqual(
       refusal(write("# nothing\n")).map((p) => p.path),
-      ["data"],
+      ["data.train"],
+    );
+    assert.match(
+      refusal(undefined)[0].message,
+      /^is missing; expected .*: --set data\.train=notes\/, or data: { train: notes\/ } in a file\.$/,
     );
   });
 
   test("what is no file", () => {
     assert.match(refusal(join(folder, "none.yaml"))[0].message, /does not exist/);
-    assert.match(refusal(folder)[0].message, /not a regular file/);
+    assert.match(
+      refusal(folder)[0].message,
+      /^is a folder, not a configuration\. To train on it: slm train --set data\.train=/,
+    );
+  });
+
+  test("text to train on, which is not quoted", () => {
+    const record = `${JSON.stringify({ text: "long ".repeat(1000) })}\n`;
+    const texts = ["book.txt", "records.jsonl"].map((name) => write(record.repeat(3), name));
+    texts.push(write("Once upon a time", "story.md"), write(Uint8Array.of(0xff, 0xfe), "web.parquet"));
+    for (const path of texts) {
+      const [{ message, file }, ...others] = refusal(path);
+      assert.deepEqual(others, []);
+      assert.equal(file, path);
+      assert.equal(
+        message,
+        `is text, not a configuration. To train on it: slm train --set data.train=${path}`,
+      );
+    }
+    assert.throws(() => loadForge(texts[0]), /is text, not a configuration\. Give the path of a YAML file/);
+    const problems = refusal(write(record.repeat(3), "mistaken.yaml"));
+    assert.ok(problems.every(({ message }) => message.length < 200));
+  });
+
+  test("a device", { skip: process.platform === "win32" }, () => {
+    assert.match(refusal("/dev/null")[0].message, /not a regular file/);
   });
 
   test("a pipe nobody writes to is refused, not waited for", { skip: process.platform === "win32" }, () => {

@@ -115,6 +115,67 @@ describe("sets", () => {
     assert.equal(files.filter((name) => name.startsWith("tokens-")).length, 6, files.join());
   });
 
+  test("of few documents hold out one, the same in any order and beside its repeats", async () => {
+    const folder = fresh();
+    for (const [i, count] of [2, 3, 30, 60].entries()) {
+      const all = texts(count, 10 + i);
+      const orders = [all, [...all, ...all.slice(0, 2)].reverse()];
+      const chosen: string[] = [];
+      for (const [order, lines] of orders.entries()) {
+        const path = writeTexts(join(folder, `${count}-${order}.jsonl`), lines);
+        /* no hash is as small as that, so that the share comes to none */
+        const data = await prepared(join(folder, "cache"), {
+          train: path,
+          holdOut: 1e-9,
+          deduplicate: "none",
+        });
+        const held = new Set(textsOf(data, "validation"));
+        assert.equal(held.size, 1);
+        assert.deepEqual([...textsOf(data), ...textsOf(data, "validation")].sort(), [...lines].sort());
+        assert.ok(textsOf(data).every((text) => !held.has(text)));
+        assert.match(data.remark ?? "", /one is held out/);
+        chosen.push(...held);
+        close(data);
+      }
+      assert.equal(new Set(chosen).size, 1);
+    }
+  });
+
+  test("both have a document whatever the hashes, and as before where the share gives each one", async () => {
+    const folder = fresh();
+    const path = writeTexts(join(folder, "two.jsonl"), texts(2, 5));
+    const remarks = new Set<string | undefined>();
+    for (let seed = 0; seed < 12; seed++) {
+      const config = completeConfig({
+        data: { train: path, holdOut: 0.5 },
+        seed,
+        tokenizer: { vocabulary: 320 },
+      });
+      const data = await prepareData(config, join(folder, "cache"));
+      assert.deepEqual([data.train.documentCount, data.validation.get("validation")?.documentCount], [1, 1]);
+      remarks.add(data.remark?.replace(/;.*/, ""));
+      close(data);
+    }
+    const expected = [undefined, "of 2 documents, one is held out", "of 2 documents, one is trained on"];
+    assert.deepEqual([...remarks].sort(), expected.sort());
+  });
+
+  test("of a single document hold out its end, in whole words", async () => {
+    const folder = fresh();
+    for (const size of [20, 400]) {
+      const [book] = [sentences(new Random(size), size)];
+      const path = join(folder, `book-${size}.txt`);
+      writeFileSync(path, book);
+      const data = await prepared(join(folder, "cache"), { train: path });
+      const [[begin], [end]] = [textsOf(data), textsOf(data, "validation")];
+      assert.equal(begin + end, book);
+      assert.match(begin, / $/);
+      assert.ok(end.length > 40 && end.length < 0.11 * book.length, `${end.length} of ${book.length}`);
+      assert.match(data.remark ?? "", /the last .* % of the only document are held out/);
+      close(data);
+    }
+  });
+
   test("without documents are refused with what to change", async () => {
     const folder = fresh();
     const path = writeTexts(join(folder, "one.jsonl"), ["only one"]);
@@ -138,6 +199,7 @@ describe("what was made", () => {
     const data = { train: path, onBadRecord: "skip" as const, holdOut: 0.2 };
     const first = await prepared(cache, data);
     assert.equal(first.reports.train.skipped, 1);
+    assert.equal(first.reports.validation.skipped, 0);
     assert.equal(first.reports.train.skippedRecords[0].line, 41);
     const { ino } = statSync(join(first.train.folder, "tokens.json"));
     const second = await prepared(cache, data);
