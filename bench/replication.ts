@@ -4,7 +4,8 @@
  *
  * usage: node dist/bench/replication.js MAIN/report.json [BETTER/report.json [CLUSTERS/report.json]]
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { ComparisonReport, SpecialisationResult } from "../specialization/stages/report-types.js";
 
 interface Effect {
@@ -12,8 +13,10 @@ interface Effect {
   readonly ratios: readonly number[];
 }
 
+/** The report in a file, or in a job's folder. */
 function open(path: string): ComparisonReport {
-  return JSON.parse(readFileSync(path, "utf8")) as ComparisonReport;
+  const file = statSync(path).isDirectory() ? join(path, "report.json") : path;
+  return JSON.parse(readFileSync(file, "utf8")) as ComparisonReport;
 }
 
 /** Perplexity of an entry relative to another's, by seed, over the domains that both have. */

@@ -3,6 +3,7 @@ import { freemem, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { formatBytes, type Gpu, openGpu, type ParameterStore, type TrainingMemory } from "../engine/index.js";
 import { targetOf, tune } from "../engine/kernels/index.js";
+import { describeSkipped } from "../specialization/corpus/index.js";
 import { type ExportSource, openExportSource } from "../specialization/export/source.js";
 import {
   type Architecture,
@@ -247,7 +248,7 @@ export class Session {
   async #announce(run: RunFolder, { data, architecture }: Prepared, resumed: boolean): Promise<number> {
     const { line, gpu } = this;
     for (const [set, report] of Object.entries(data.reports)) {
-      if (report.skipped > 0) line.print(`${set}: ${unreadable(report.skipped)} left out`);
+      if (report.skipped > 0) line.print(`${set}: ${describeSkipped(report.skipped)}`);
       const { exact, near } = report.duplicates;
       if (exact + near > 0) line.print(`${set}: ${exact} exact and ${near} near duplicates were left out`);
     }
@@ -330,12 +331,6 @@ function savedArchitecture(run: RunFolder): Architecture | undefined {
 
 async function copyWeights(source: ExportSource, parameters: ParameterStore): Promise<void> {
   for (const name of parameters.layout.places.keys()) parameters.write(name, await source.read(name));
-}
-
-function unreadable(records: number): string {
-  return records === 1
-    ? "1 record could not be read and was"
-    : `${records} records could not be read and were`;
 }
 
 /** What went wrong matters more than that it cannot be written down, as on a full disk. */

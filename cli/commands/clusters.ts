@@ -139,7 +139,7 @@ export function describeQuality({ manifest }: Clusters): string {
           `seeds ${agreement.seeds.join(" and ")} agree: adjusted Rand index ${agreement.adjustedRandIndex.toFixed(3)} on ${agreement.units} units`,
         ]
       : []),
-    `clustering took ${cost.seconds.toFixed(1)} s, ${formatCount(cost.flops)}FLOP, on ${cost.adapter}`,
+    `clustering took ${cost.seconds.toFixed(1)} s, ${formatCount(cost.flops, "FLOP")}, on ${cost.adapter}`,
   ].join("\n");
 }
 

@@ -120,7 +120,7 @@ async function chooseMethod(
 }
 
 function describe(folder: string, { rows, dimensions, kind, cost }: EmbeddingsManifest): string {
-  const flops = cost.flops === null ? "" : `, ${formatCount(cost.flops)}FLOP`;
+  const flops = cost.flops === null ? "" : `, ${formatCount(cost.flops, "FLOP")}`;
   const fit = cost.fitSeconds > 0 ? ` (${cost.fitSeconds.toFixed(1)} s of it fitting)` : "";
   return `${folder}: ${rows} units × ${dimensions} dimensions (${kind}), ${cost.seconds.toFixed(1)} s${fit}${flops}`;
 }

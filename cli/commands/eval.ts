@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { withGpu } from "../../engine/index.js";
 import { cacheFolder } from "../../engine/kernels/index.js";
-import type { CorpusReport } from "../../specialization/corpus/index.js";
+import { type CorpusReport, describeSkipped } from "../../specialization/corpus/index.js";
 import { loadParameters } from "../../specialization/models/load.js";
 import { Tokenizer, type TokenShards } from "../../specialization/tokenizer/index.js";
 import { makeFolders } from "../../specialization/training/atomic-file.js";
@@ -111,7 +111,7 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
       const sets: Record<string, SetLoss & { skipped: number }> = {};
       for (const [name, paths] of Object.entries(options.set)) {
         const { shards, report } = await readSet(name, paths, tokenizer, options);
-        if (report.skipped > 0) process.stderr.write(`${describeSkipped(name, report)}\n`);
+        if (report.skipped > 0) process.stderr.write(`${skippedOf(name, report)}\n`);
         const result = await evaluator.shards(shards, tokenizer, options.tokens, {
           onDocument: (d) => {
             if (options.documents) console.log(JSON.stringify({ set: name, ...d, loss: d.nats / d.tokens }));
@@ -154,15 +154,13 @@ async function readSet(
   return tokensOf(set, await fingerprint(set.corpus, rules), { cache, tokenizer });
 }
 
-function describeSkipped(name: string, { skipped, skippedRecords: [first] }: CorpusReport): string {
-  const many =
-    skipped === 1 ? "1 record could not be read and was" : `${skipped} records could not be read and were`;
+function skippedOf(name: string, { skipped, skippedRecords: [first] }: CorpusReport): string {
   const place = [
     first.file,
     first.line && `line ${first.line}`,
     first.row !== undefined && `row ${first.row}`,
   ];
-  return `${name}: ${many} left out; the first: ${place.filter(Boolean).join(", ")}: ${first.reason}`;
+  return `${name}: ${describeSkipped(skipped)}; the first: ${place.filter(Boolean).join(", ")}: ${first.reason}`;
 }
 
 function readTask(file: string): string {

@@ -67,7 +67,7 @@ export async function bench(name: string | undefined, options: BenchOptions): Pr
     const ceilings = chosen.length > 0 ? await measureCeilings(gpu) : undefined;
     if (!options.json && ceilings) {
       console.log(
-        `${gpu.adapter.name}: f32 multiply-add ceiling ${formatCount(ceilings.flops)}FLOP/s, copy ${formatCount(ceilings.bytes)}B/s`,
+        `${gpu.adapter.name}: f32 multiply-add ceiling ${formatCount(ceilings.flops, "FLOP/s")}, copy ${formatCount(ceilings.bytes, "B/s")}`,
       );
     }
     const rows: BenchRow[] = [];

@@ -63,7 +63,7 @@ function print(gpu: Gpu, { json }: ListOptions): void {
     for (const v of row.variants) {
       console.log(`  ${v.runs ? "•" : "×"} ${v.name} (${v.types.join(", ")}): ${v.purpose}; ${v.file}`);
     }
-    console.log(`  ${row.problem}: ${formatCount(row.flops)}FLOP, ${formatCount(row.bytes)}B\n`);
+    console.log(`  ${row.problem}: ${formatCount(row.flops, "FLOP")}, ${formatCount(row.bytes, "B")}\n`);
   }
   console.log(
     isNull

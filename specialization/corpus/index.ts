@@ -17,7 +17,13 @@ export {
   type Repeat,
 } from "./duplicates.js";
 export { CorpusError, type CorpusErrorDetails, ResumeError } from "./errors.js";
-export { type CorpusReport, emptyReport, type OnBadRecord, type SkippedRecord } from "./report.js";
+export {
+  type CorpusReport,
+  describeSkipped,
+  emptyReport,
+  type OnBadRecord,
+  type SkippedRecord,
+} from "./report.js";
 export type { CorpusFormat, Shard } from "./shards.js";
 export {
   documentKey,

@@ -43,6 +43,12 @@ export interface CorpusReport {
   };
 }
 
+/** "1 record could not be read and was left out". */
+export function describeSkipped(records: number): string {
+  const [what, were] = records === 1 ? ["record", "was"] : ["records", "were"];
+  return `${records} ${what} could not be read and ${were} left out`;
+}
+
 /** How many skipped records a report describes. */
 export const SKIPPED_RECORDS_SHOWN = 10;
 

@@ -1,5 +1,11 @@
 /** Ingest, tokenizer, tokens: the generic text and every domain's, each read, divided and encoded once. */
-import { type Document, DuplicateIndex, type SplitSide, splitSide } from "../corpus/index.js";
+import {
+  type Document,
+  DuplicateIndex,
+  describeSkipped,
+  type SplitSide,
+  splitSide,
+} from "../corpus/index.js";
 import { type Leakage, measureLeakage } from "../sampling/index.js";
 import { Tokenizer, type TokenShards } from "../tokenizer/index.js";
 import {
@@ -92,8 +98,7 @@ async function encodeGroup(
         onProgress: ({ tokens }) => job.stage("tokens", `${name}: ${tokens} tokens`),
       });
       made.push(shards);
-      if (report.skipped > 0)
-        job.say(`${name}: ${report.skipped} records could not be read and were left out`);
+      if (report.skipped > 0) job.say(`${name}: ${describeSkipped(report.skipped)}`);
     }
     return made;
   } catch (error) {

@@ -21,6 +21,8 @@ import type { ShaderDiagnostics } from "./shader-diagnostics.js";
 
 interface Report {
   readonly results?: readonly KernelResult[];
+  /** What the adapter cannot run. */
+  readonly compiledOnly?: readonly Pick<KernelResult, "kernel" | "variant" | "real">[];
   readonly diagnostics?: readonly ReportedDiagnostic[];
   readonly message?: string;
 }
@@ -103,7 +105,7 @@ export class KernelCommands {
       file,
     ]);
     if (report === undefined) return;
-    const { results, diagnostics = [], message } = report;
+    const { results, compiledOnly = [], diagnostics = [], message } = report;
     if (results === undefined) {
       this.diagnostics.show(document, diagnostics);
       if (diagnostics.length === 0) throw new CliError(message ?? `${basename(file)} could not be checked.`);
@@ -123,7 +125,10 @@ export class KernelCommands {
     );
     this.results.show(document, results);
     /* what is drawn after the entry point is no text, so this is what screen readers hear */
-    const summary = results.map(describeResult).join("; ");
+    const summary = [
+      ...results.map(describeResult),
+      ...compiledOnly.map(({ variant, real }) => `${variant} ${real}: compiles; the adapter cannot run it`),
+    ].join("; ");
     vscode.window.setStatusBarMessage(`${basename(file)}: ${summary}`, 20_000);
   }
 
