@@ -44,7 +44,7 @@ export interface Frame {
   readonly shown: readonly Shown[];
 }
 
-const MARGIN = { left: 54, right: 12, top: 8, bottom: 22 };
+const MARGIN = { left: 62, right: 12, top: 8, bottom: 22 };
 const RAW_OPACITY = 0.22;
 const MOST_RAW = 8;
 const MOST_MARKED = 200;

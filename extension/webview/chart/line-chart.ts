@@ -80,11 +80,11 @@ export class LineChart {
     const lines = this.options.lines();
     drawChart(surface, frameOf(lines, this.options.view(), width, height), colors, this.options.format);
     const text = { color: colors.foreground, size: 12, font: colors.font };
-    surface.text(this.options.title, 54, height + 10, { ...text, bold: true });
+    surface.text(this.options.title, 62, height + 10, { ...text, bold: true });
     for (const [at, { label, color, dash }] of lines.entries()) {
       const y = height + 28 + at * (ROW_HEIGHT + 4);
-      surface.line([54, y, 78, y], { color, width: 2, dash });
-      surface.text(label, 86, y, text);
+      surface.line([62, y, 86, y], { color, width: 2, dash });
+      surface.text(label, 94, y, text);
     }
     return surface.toString();
   }
