@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { ClusterDescription, ExampleDocument } from "../../specialization/clusters/describe.js";
+import type { ComparisonReport } from "../../specialization/stages/report-types.js";
 import type {
   ClusterExample,
   ClusteringSummary,
@@ -76,9 +77,22 @@ function domainsOf(folder: string, clusters: number, reports: readonly JobReport
       if (largest === undefined || largest.histogram.length !== clusters) return [];
       const { histogram, tokens, effectiveClusters, trust } = largest;
       const title = own.length === 1 ? name : `${report.name}: ${name}`;
-      return [{ name: title, histogram, tokens, effectiveClusters, trust }];
+      const plannedTokens = plannedOf(report);
+      return [{ name: title, histogram, tokens, plannedTokens, effectiveClusters, trust }];
     }),
   );
+}
+
+/** Tokens that importance sampling is to train on. */
+function plannedOf({ settings }: ComparisonReport): number | null {
+  const { pretraining, model } = settings;
+  const { steps, tokens } = pretraining.budget;
+  const byStep = pretraining.batch * (pretraining.accumulate ?? 1) * model.context;
+  const limits = [tokens, steps === undefined ? undefined : steps * byStep].filter(
+    (each) => each !== undefined,
+  );
+  if (limits.length === 0) return null;
+  return Math.min(...limits) * (pretraining.lengths["slm-is"] ?? 1);
 }
 
 async function readJson(path: string): Promise<unknown> {

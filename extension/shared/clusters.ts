@@ -57,6 +57,8 @@ export interface DomainView {
   readonly name: string;
   readonly histogram: readonly number[];
   readonly tokens: number;
+  /** Tokens of the resampled pretraining that the job plans; null where its budget does not say. */
+  readonly plannedTokens: number | null;
   readonly effectiveClusters: number;
   readonly trust: string;
 }

@@ -68,6 +68,10 @@ export async function writeReport(folder: string, clusters: string): Promise<Com
     created: "2026-01-01T00:00:00Z",
     updated: "2026-01-01T00:00:00Z",
     command: "slm compare forge.yaml",
+    settings: {
+      pretraining: { batch: 8, accumulate: 1, budget: { steps: 500 }, lengths: { "slm-is": 2 } },
+      model: { context: 256 },
+    },
     machines: [{ adapter: "llvmpipe", kind: "software", driver: "Mesa", precision: "f32", host: "here" }],
     progress: { done: results.length, planned: results.length },
     entries: METHODS.map(([method]) => ({

@@ -203,6 +203,32 @@ test("the cluster explorer weighs clusters, reads and finds documents, and write
   await page.close();
 });
 
+test("what is chosen among clusters and not written stays, though the page is loaded anew and the report grows", async () => {
+  const page = await open("clusters");
+  await page.getByLabel("Domain").selectOption("medicine");
+  /* 500 steps of 8 × 256 tokens, twice as long for importance sampling */
+  assert.equal(await page.getByLabel("Budget, tokens").inputValue(), "2.05M");
+  await page.getByLabel("Train on cluster 2").uncheck();
+  await page.reload();
+  await page.getByLabel("Train on cluster 2").waitFor();
+  assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
+  await page.locator(".cluster-table tbody button").first().click();
+  await page.locator(".details .document").first().click();
+  await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
+  await page.getByLabel("Search").focus();
+  const path = join(folder, "example", "report.json");
+  const report = readFileSync(path, "utf8");
+  const { domains } = JSON.parse(report);
+  const { trust } = domains.find(({ name }: { name: string }) => name === "medicine").histograms[0];
+  writeFileSync(path, report.replaceAll(JSON.stringify(trust), '"told anew"'));
+  await page.getByText("told anew").waitFor();
+  await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
+  assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
+  assert.ok(await page.getByLabel("Search").evaluate((input) => input.matches(":focus")));
+  writeFileSync(path, report);
+  await page.close();
+});
+
 test("the comparison sorts, and names winners", async () => {
   const page = await open("comparison");
   await page.getByRole("columnheader", { name: /Macro ↑/ }).waitFor();

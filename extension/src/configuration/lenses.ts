@@ -12,9 +12,7 @@ export function registerLenses(): vscode.Disposable {
         new vscode.CodeLens(start, { title, command, tooltip, arguments: [document.uri] });
       return [
         lens("$(play) Run", "slmForge.run", "Start it in the background and show its loss"),
-        ...(kind === "forge"
-          ? [lens("$(graph) Plan", "slmForge.plan", "What every method would cost, before anything is run")]
-          : []),
+        lens("$(graph) Plan", "slmForge.plan", "What it would cost, before anything is run"),
         lens(
           "$(checklist) Dry run",
           "slmForge.dryRun",

@@ -22,14 +22,19 @@ import { DocumentMap } from "./document-map.js";
 interface State {
   clustering: string | null;
   domain: string | null;
-  /** Tokens of pretraining. */
+  /** Tokens of pretraining that the person typed; 0 takes what the domain's job plans. */
   budget: number;
   cluster: number | null;
   search: string;
   config: string | null;
+  /** Clusters chosen and not written yet, by configuration. */
+  unsaved: Record<string, { include: number[]; exclude: number[] }>;
 }
 
-const initial: State = { clustering: null, domain: null, budget: 0, cluster: null, search: "", config: null };
+const initial: State = {
+  ...{ clustering: null, domain: null, budget: 0, cluster: null, search: "", config: null },
+  unsaved: {},
+};
 
 class ClusterExplorer {
   readonly #state: State;
@@ -60,6 +65,8 @@ class ClusterExplorer {
   #configs: readonly ConfigFile[] = [];
   #view: ClusteringView | undefined;
   #assignments = new Uint32Array();
+  /** What the controls were built for. */
+  #shownChoices = "";
   #include: number[] = [];
   #exclude: number[] = [];
   #found: ReadonlySet<number> | undefined;
@@ -130,15 +137,32 @@ class ClusterExplorer {
       this.#configs = configs.filter(({ kind }) => kind === "forge");
       this.#assignments = new Uint32Array(fromBase64(view.assignments).buffer);
       if (!view.domains.some(({ name }) => name === this.#state.domain)) this.#state.domain = null;
-      if (this.#state.budget === 0)
-        this.#state.budget = view.descriptions.reduce((sum, { tokens }) => sum + tokens, 0);
       this.#chooseConfig(this.#state.config ?? this.#configOf(id));
+      if (isSame) {
+        /* a job that goes on writes its report again and again: what the person looks at stays as it is */
+        if (this.#choices() !== this.#shownChoices) this.#buildControls();
+        this.#update();
+        return;
+      }
       this.#table.sortFor(this.#state.domain !== null);
-      if (!isSame) this.#showMap(view);
+      this.#showMap(view);
       this.#buildControls();
       this.#update();
       this.#showDetails();
     }, this.#notice.fail);
+  }
+
+  /** All that can be chosen among; while it is the same, the controls keep their focus. */
+  #choices(): string {
+    const domains = this.#view?.domains.map(({ name }) => name);
+    return JSON.stringify([this.#clusterings, domains, this.#configs.map(({ path }) => path)]);
+  }
+
+  /** Tokens of pretraining: as typed, else as the domain's job plans, else one passage of the text. */
+  #budget(): number {
+    if (this.#state.budget > 0) return this.#state.budget;
+    const planned = this.#view?.domains.find(({ name }) => name === this.#state.domain)?.plannedTokens;
+    return planned ?? this.#view?.descriptions.reduce((sum, { tokens }) => sum + tokens, 0) ?? 0;
   }
 
   #showMap(view: ClusteringView): void {
@@ -158,11 +182,13 @@ class ClusterExplorer {
   #chooseConfig(path: string | null): void {
     const config = this.#configs.find((each) => each.path === path);
     this.#state.config = config?.path ?? null;
-    this.#include = [...(config?.include ?? [])];
-    this.#exclude = [...(config?.exclude ?? [])];
+    const choice = this.#state.unsaved[config?.path ?? ""] ?? config;
+    this.#include = [...(choice?.include ?? [])];
+    this.#exclude = [...(choice?.exclude ?? [])];
   }
 
   #buildControls(): void {
+    this.#shownChoices = this.#choices();
     const { domains = [] } = this.#view ?? {};
     const state = this.#state;
     const search = element("input", {
@@ -177,7 +203,7 @@ class ClusterExplorer {
     const budget = element("input", {
       type: "text",
       inputMode: "numeric",
-      value: formatNumber(state.budget),
+      value: formatNumber(this.#budget()),
       size: 8,
     });
     budget.onchange = () => {
@@ -207,6 +233,7 @@ class ClusterExplorer {
               (domain) => {
                 this.#table.sortFor(domain !== "");
                 this.#change({ domain: domain || null });
+                this.#buildControls();
               },
             ),
             element("label", { className: "field" }, element("span", {}, "Budget, tokens"), budget),
@@ -238,7 +265,7 @@ class ClusterExplorer {
     const domain = this.#view?.domains.find(({ name }) => name === this.#state.domain);
     if (!this.#view || !domain) return new Map();
     const isTaken = takenBy(this.#include, this.#exclude);
-    const weights = weighClusters(this.#view.descriptions, domain.histogram, this.#state.budget, isTaken);
+    const weights = weighClusters(this.#view.descriptions, domain.histogram, this.#budget(), isTaken);
     return new Map(weights.map((weight) => [weight.cluster, weight]));
   }
 
@@ -341,15 +368,18 @@ class ClusterExplorer {
       /* an empty list would take all again */ else if (this.#include.length === 0)
         this.#exclude.push(cluster);
     } else if (!isTaken) this.#exclude.push(cluster);
-    this.#update();
+    const choice = { include: this.#include, exclude: this.#exclude };
+    this.#change({ unsaved: { ...this.#state.unsaved, [this.#state.config ?? ""]: choice } });
   }
 
   #write(): void {
     const config = this.#state.config!;
     const choice = { config, include: this.#include, exclude: this.#exclude };
-    this.#requests
-      .ask("write cluster choice", choice)
-      .then(() => this.#notice.show(`Written to ${config}.`), this.#notice.fail);
+    this.#requests.ask("write cluster choice", choice).then(() => {
+      const { [config]: _, ...unsaved } = this.#state.unsaved;
+      this.#change({ unsaved });
+      this.#notice.show(`Written to ${config}.`);
+    }, this.#notice.fail);
   }
 
   #change(change: Partial<State>): void {

@@ -14,7 +14,7 @@ import {
 } from "../../shared/comparison-model.js";
 import { colorOf, dashOf } from "../../shared/palette.js";
 import type { ToPage } from "../../shared/protocol.js";
-import { formatNumber } from "../../shared/scale.js";
+import { formatNumber, type Range } from "../../shared/scale.js";
 import type { Line } from "../chart/drawing.js";
 import { LineChart } from "../chart/line-chart.js";
 import { saveText, toCsv } from "../download.js";
@@ -57,7 +57,8 @@ class Comparison {
   readonly #requests = new Requests((message) => this.#transport.send(message));
   #reports: readonly JobReport[] = [];
   #hostSaves = false;
-  #chart: LineChart | undefined;
+  /** What the person zoomed the chart to. */
+  #shown: { x?: Range; y?: Range } = {};
 
   constructor(root: HTMLElement) {
     this.#state = { ...initial, ...(this.#transport.getState() as Partial<State> | null) };
@@ -210,13 +211,15 @@ class Comparison {
 
   #curves({ report }: JobReport, counts: readonly number[], domains: number): HTMLElement {
     const lines = () => linesOf(report, domains);
-    const log = { logX: true, logY: false };
-    this.#chart = new LineChart({
+    const chart = new LineChart({
       title: `Cost for ${domains} domains against macro perplexity`,
       format: { x: (value) => `${formatNumber(value)}FLOP`, y: (value) => formatNumber(value, 4) },
       lines,
-      view: () => log,
-      onView: () => this.#chart?.invalidate(),
+      view: () => ({ ...this.#shown, logX: true, logY: false }),
+      onView: (x, y) => {
+        this.#shown = { x, y };
+        chart.invalidate();
+      },
       onPointer: () => undefined,
     });
     const legend = lines().map(({ label, color }) => {
@@ -239,10 +242,13 @@ class Comparison {
           "Domains",
           counts.map((count) => [String(count), String(count)] as const),
           String(domains),
-          (count) => this.#change({ domains: Number(count) }),
+          (count) => {
+            this.#shown = {};
+            this.#change({ domains: Number(count) });
+          },
         ),
       ),
-      this.#chart.element,
+      chart.element,
       element("div", { className: "legend" }, ...legend),
       element("p", { className: "legend" }, `Best for their cost: ${best.join(" → ") || "nothing finished"}`),
     );

@@ -26,6 +26,8 @@ interface State {
   chosen: Record<string, boolean>;
   slots: [string, number][];
   zoom: Range | null;
+  /** What a panel was zoomed to vertically, by panel. */
+  vertical: Record<string, Range>;
 }
 
 /** Runs shown before the person chooses. */
@@ -33,14 +35,14 @@ const SHOWN_AT_FIRST = 6;
 
 const initial: State = {
   ...{ x: "step", logX: false, logY: false, smoothing: 0.8, measure: "loss", zoom: null },
-  ...{ chosen: {}, slots: [] },
+  ...{ chosen: {}, slots: [], vertical: {} },
 };
 
 class Dashboard {
   readonly #state: State;
   readonly #slots: Slots;
   readonly #numbers = new Map<string, RunNumbers>();
-  readonly #charts = new Map<string, { chart: LineChart; card: PanelCard; panel: Panel; y?: Range }>();
+  readonly #charts = new Map<string, { chart: LineChart; card: PanelCard; panel: Panel }>();
   readonly #grid = element("div", { className: "grid" });
   readonly #samples = element("section", { className: "samples", hidden: true });
   readonly #connection = element("span", { className: "connection", attributes: { role: "status" } });
@@ -232,13 +234,13 @@ class Dashboard {
       lines,
       view: () => ({
         x: this.#state.zoom ?? undefined,
-        y: this.#charts.get(panel.id)?.y,
+        y: this.#state.vertical[panel.id],
         logX: this.#state.logX,
         logY: this.#state.logY,
       }),
       onView: (x, y) => {
-        const own = this.#charts.get(panel.id);
-        if (own) own.y = y;
+        if (y) this.#state.vertical[panel.id] = y;
+        else delete this.#state.vertical[panel.id];
         this.#zoom(x);
       },
       onPointer: (x) => {
@@ -263,7 +265,7 @@ class Dashboard {
   }
 
   #zoom(zoom: Range | undefined): void {
-    if (zoom === undefined) for (const each of this.#charts.values()) each.y = undefined;
+    if (zoom === undefined) this.#state.vertical = {};
     this.#change({ zoom: zoom ?? null });
   }
 
