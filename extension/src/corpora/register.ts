@@ -11,9 +11,15 @@ import { CorporaTree } from "./corpora-tree.js";
 export function registerCorpora(context: vscode.ExtensionContext, cli: SlmCli, data: WorkspaceData): void {
   const tree = new CorporaTree(data);
   const refresh = () => tree.refresh();
+  /* empty views offer to train where there is something to train by, and else to write it */
+  const tellConfigs = () =>
+    void vscode.commands.executeCommand("setContext", "slmForge.hasConfig", data.store.configs.length > 0);
+  tellConfigs();
   context.subscriptions.push(
     vscode.window.createTreeView("slmForge.corpora", { treeDataProvider: tree, showCollapseAll: true }),
     data.onDidChangeFiles(refresh),
+    data.onDidChangeFiles(tellConfigs),
+    data.onDidReplace(tellConfigs),
     data.onDidChangeClusterings(refresh),
     data.onDidChangeReports(refresh),
     data.onDidReplace(refresh),
