@@ -1,6 +1,6 @@
 /** The model that `slm eval`, `generate`, `export` and `project` work on, as every one of them is told of it. */
 import { join } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { withGpu } from "../engine/index.js";
 import { cacheFolder } from "../engine/kernels/index.js";
 import { Clusters } from "../specialization/clusters/index.js";
@@ -18,6 +18,7 @@ import {
 } from "../specialization/methods/expert-for-text.js";
 import { Tokenizer } from "../specialization/tokenizer/index.js";
 import { prepareSet } from "../specialization/training/prepare.js";
+import { wholeNumber } from "./whole-number.js";
 
 export interface ModelArgument {
   readonly checkpoint?: string;
@@ -33,7 +34,11 @@ export function modelArgument(command: Command): Command {
   return command
     .argument("<model>", "a run (its name or folder), a checkpoint's folder, or a Hugging Face folder")
     .option("--checkpoint <name>", "step-N or best, of a run; the newest without it")
-    .option("--expert <number>", "of a projected network: the expert to take, as a plain model", parseExpert)
+    .option(
+      "--expert <number>",
+      "of a projected network: the expert to take, as a plain model",
+      wholeNumber(0),
+    )
     .addOption(
       new Option(
         "--expert-for <path>",
@@ -115,11 +120,4 @@ function describe({ expert, figures }: ExpertChoice, path: string, byCluster: bo
     : `its loss on ${path} is the lowest, ${figure(figures[expert])}`;
   const rest = next ? `; next is expert ${next.index} with ${figure(next.value)}` : "";
   return `expert ${expert} of ${figures.length}: ${why}${rest}`;
-}
-
-function parseExpert(value: string): number {
-  const expert = Number(value);
-  if (value.trim() === "" || !Number.isInteger(expert) || expert < 0)
-    throw new InvalidArgumentError("A whole number, 0 or more.");
-  return expert;
 }

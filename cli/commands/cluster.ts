@@ -11,8 +11,9 @@ import {
 } from "../../specialization/clusters/index.js";
 import { printJson } from "../print-json.js";
 import { openText, TEXT_ARGUMENT, type TextArgument, textOptions } from "../text-argument.js";
+import { wholeNumber } from "../whole-number.js";
 import { describeList, describeQuality } from "./clusters.js";
-import { embedUnits, parseWhole } from "./embed.js";
+import { embedUnits } from "./embed.js";
 
 interface ClusterOptions extends TextArgument {
   readonly out: string;
@@ -33,16 +34,16 @@ export function registerCluster(program: Command): void {
     .description("k-means of the documents of a text: flat, or as a balanced tree for very many")
     .argument("<text...>", TEXT_ARGUMENT)
     .requiredOption("--out <folder>", "where the clusters go")
-    .option("--k <n>", "clusters", parseWhole)
+    .option("--k <n>", "clusters", wholeNumber(0))
     .option("--tree <b,depth>", "a tree of b^depth clusters instead: 64,2 for 4096", parseTree)
     .option(
       "--embeddings <folder>",
       "vectors made with `slm embed` (default: made in <out>-embeddings by LSI)",
     )
-    .option("--dimensions <n>", "LSI: dimensions (default 256)", parseWhole)
-    .option("--window <n>", "LSI: longest unit in tokens", parseWhole, DEFAULT_WINDOW)
-    .option("--seed <n>", "seed", parseWhole, 0)
-    .option("--iterations <n>", "updates of the centroids at most (default 25)", parseWhole)
+    .option("--dimensions <n>", "LSI: dimensions (default 256)", wholeNumber(0))
+    .option("--window <n>", "LSI: longest unit in tokens", wholeNumber(0), DEFAULT_WINDOW)
+    .option("--seed <n>", "seed", wholeNumber(0), 0)
+    .option("--iterations <n>", "updates of the centroids at most (default 25)", wholeNumber(0))
     .option("--no-agreement", "do not cluster again with another seed to see how far both agree")
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON")

@@ -24,7 +24,7 @@ import type { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { printJson } from "../print-json.js";
 import { type Column, formatCount, formatTable } from "../table.js";
 import { openText, TEXT_ARGUMENT, type TextArgument, textOptions } from "../text-argument.js";
-import { parseWhole } from "./embed.js";
+import { wholeNumber } from "../whole-number.js";
 
 interface CommonOptions {
   readonly json?: boolean;
@@ -38,7 +38,7 @@ export function registerClusters(program: Command): void {
     .command("show")
     .description("all clusters, or one with its words, sources and documents")
     .argument("<folder>", "folder of clusters")
-    .argument("[id]", "number of a cluster", parseWhole)
+    .argument("[id]", "number of a cluster", wholeNumber(0))
     .option("--json", "print JSON")
     .action(show);
   clusters

@@ -1,5 +1,5 @@
 /** `slm embed`: vectors of the documents of a text. */
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { type Gpu, withGpu } from "../../engine/gpu/index.js";
 import {
   buildEmbeddings,
@@ -16,6 +16,7 @@ import { lsiFolder } from "../../specialization/clusters/lsi.js";
 import type { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { formatCount } from "../table.js";
 import { openText, TEXT_ARGUMENT, type TextArgument, textOptions } from "../text-argument.js";
+import { wholeNumber } from "../whole-number.js";
 
 interface EmbedOptions extends TextArgument {
   readonly out: string;
@@ -36,10 +37,15 @@ export function registerEmbed(program: Command): void {
     .description("vectors of the documents (windows of long ones) of a text, for clustering")
     .argument("<text...>", TEXT_ARGUMENT)
     .requiredOption("--out <folder>", "where the vectors go; an interrupted run is continued")
-    .option("--dimensions <n>", "LSI: dimensions (default 256)", parseWhole)
-    .option("--sample <n>", "LSI: units that the model is fitted on (default 65536)", parseWhole)
-    .option("--seed <n>", "LSI: seed", parseWhole, 0)
-    .option("--window <n>", "longest unit in tokens; longer documents are cut", parseWhole, DEFAULT_WINDOW)
+    .option("--dimensions <n>", "LSI: dimensions (default 256)", wholeNumber(0))
+    .option("--sample <n>", "LSI: units that the model is fitted on (default 65536)", wholeNumber(0))
+    .option("--seed <n>", "LSI: seed", wholeNumber(0), 0)
+    .option(
+      "--window <n>",
+      "longest unit in tokens; longer documents are cut",
+      wholeNumber(0),
+      DEFAULT_WINDOW,
+    )
     .option("--model <folder>", "LSI: use the model of these embeddings or clusters instead of fitting one")
     .option("--vectors <file>", "use vectors of your own: .npy, or .parquet with a column of lists")
     .option("--column <name>", "the column of lists, where the Parquet file has several")
@@ -123,11 +129,4 @@ function describe(folder: string, { rows, dimensions, kind, cost }: EmbeddingsMa
   const flops = cost.flops === null ? "" : `, ${formatCount(cost.flops, "FLOP")}`;
   const fit = cost.fitSeconds > 0 ? ` (${cost.fitSeconds.toFixed(1)} s of it fitting)` : "";
   return `${folder}: ${rows} units × ${dimensions} dimensions (${kind}), ${cost.seconds.toFixed(1)} s${fit}${flops}`;
-}
-
-export function parseWhole(value: string): number {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number) || number < 0)
-    throw new InvalidArgumentError("A whole number, 0 or more.");
-  return number;
 }

@@ -4,25 +4,20 @@ import { basename, join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { withGpu } from "../../engine/index.js";
 import { cacheFolder } from "../../engine/kernels/index.js";
-import { type CorpusReport, describeSkipped } from "../../specialization/corpus/index.js";
+import { type CorpusReport, describeRecord, describeSkipped } from "../../specialization/corpus/index.js";
 import { loadParameters } from "../../specialization/models/load.js";
 import { Tokenizer, type TokenShards } from "../../specialization/tokenizer/index.js";
-import { makeFolders } from "../../specialization/training/atomic-file.js";
 import { dataKeys } from "../../specialization/training/config-schema.js";
 import { Evaluator, type SetLoss } from "../../specialization/training/evaluate.js";
+import { prepareSet } from "../../specialization/training/prepare.js";
 import { fileFailure } from "../../specialization/training/run-error.js";
 import { parseTask, scoreTask, type TaskScore } from "../../specialization/training/tasks.js";
-import {
-  corpusOf,
-  fingerprint,
-  type ReadingRules,
-  SetReading,
-  tokensOf,
-} from "../../specialization/training/text-set.js";
+import type { ReadingRules } from "../../specialization/training/text-set.js";
 import { repeatable } from "../config-argument.js";
 import { type ModelArgument, modelArgument, openArgument } from "../model-argument.js";
 import { printJson } from "../print-json.js";
 import { type Column, formatTable } from "../table.js";
+import { wholeNumber } from "../whole-number.js";
 
 interface EvalOptions extends ModelArgument, ReadingRules {
   readonly set: Record<string, string[]>;
@@ -39,8 +34,8 @@ export function registerEval(program: Command): void {
     .description("measure a model on text and on multiple-choice tasks")
     .option("--set <name=path>", "a set of text: a file, glob or folder; may be repeated", addSet, {})
     .option("--task <file>", "a JSONL file of {context, choices, answer}; may be repeated", repeatable, [])
-    .option("--tokens <count>", "at most so many tokens of each set", parseCount)
-    .option("--batch <count>", "sequences at once", parseCount, 8)
+    .option("--tokens <count>", "at most so many tokens of each set", wholeNumber(1))
+    .option("--batch <count>", "sequences at once", wholeNumber(1), 8)
     .addOption(
       new Option("--format <format>", "how files are read; auto goes by their names")
         .choices(dataKeys.format.unwrap().options)
@@ -78,12 +73,6 @@ function parseText(value: string): string {
 
 function addGlob(value: string, earlier: readonly string[]): string[] {
   return repeatable(parseText(value), earlier);
-}
-
-function parseCount(value: string): number {
-  const count = Number(value);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("A whole number, 1 or more.");
-  return count;
 }
 
 function addSet(value: string, all: Record<string, string[]>): Record<string, string[]> {
@@ -140,27 +129,19 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
   }
 }
 
-/** Tokens of a set, read by the rules of the command line; made once, and kept in the cache folder. */
-async function readSet(
+/** Tokens of a set, read by the rules of the command line. */
+function readSet(
   name: string,
   paths: readonly string[],
   tokenizer: Tokenizer,
   { format, textField, textSeparator, include, exclude, onBadRecord }: ReadingRules,
 ): Promise<{ shards: TokenShards; report: CorpusReport }> {
   const rules: ReadingRules = { format, textField, textSeparator, include, exclude, onBadRecord };
-  const cache = join(cacheFolder(), "tokens");
-  makeFolders(cache);
-  const set = new SetReading(corpusOf(rules, name, paths));
-  return tokensOf(set, await fingerprint(set.corpus, rules), { cache, tokenizer });
+  return prepareSet(name, paths, tokenizer, join(cacheFolder(), "tokens"), rules);
 }
 
 function skippedOf(name: string, { skipped, skippedRecords: [first] }: CorpusReport): string {
-  const place = [
-    first.file,
-    first.line && `line ${first.line}`,
-    first.row !== undefined && `row ${first.row}`,
-  ];
-  return `${name}: ${describeSkipped(skipped)}; the first: ${place.filter(Boolean).join(", ")}: ${first.reason}`;
+  return `${name}: ${describeSkipped(skipped)}; the first: ${describeRecord(first)}`;
 }
 
 function readTask(file: string): string {

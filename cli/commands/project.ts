@@ -1,5 +1,5 @@
 /** `slm project`: the projected network nearest to a model that exists, with what is lost on the way. */
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { FormatError } from "../../specialization/export/errors.js";
 import { writeModelFolder } from "../../specialization/export/model-folder.js";
 import {
@@ -14,6 +14,7 @@ import { type FamilyFit, fitFamily, type MatrixFit } from "../../specialization/
 import { expertOf, type ModelArgument, modelArgument } from "../model-argument.js";
 import { printJson } from "../print-json.js";
 import { type Column, formatCount, formatTable } from "../table.js";
+import { wholeNumber } from "../whole-number.js";
 
 interface ProjectOptions extends ModelArgument {
   readonly k?: number;
@@ -33,29 +34,16 @@ The folder is used like a run: eval, generate and export take it with --expert, 
 export function registerProject(program: Command): void {
   modelArgument(program.command("project"))
     .description("turn a model into a projected network of k experts, and say what that loses")
-    .option("--k <count>", "experts; of a projected network as many as it has", parseCount)
-    .option("--h <count>", "base matrices of each feed-forward matrix (default k)", parseCount)
-    .option("--m <count>", "length of an expert's vector (default k)", parseCount)
-    .option("--seed <number>", "of what h and m have to spare beyond k", parseSeed, 1)
+    .option("--k <count>", "experts; of a projected network as many as it has", wholeNumber(1))
+    .option("--h <count>", "base matrices of each feed-forward matrix (default k)", wholeNumber(1))
+    .option("--m <count>", "length of an expert's vector (default k)", wholeNumber(1))
+    .option("--seed <number>", "of what h and m have to spare beyond k", wholeNumber(0), 1)
     .requiredOption("--out <folder>", "folder to write")
     .option("--force", "replace an earlier folder")
     .option("--adapter <name>", "adapter, by name or index, that chooses with --expert-for")
     .option("--json", "print JSON")
     .addHelpText("after", `\n${NOTES}`)
     .action(project);
-}
-
-function parseCount(value: string): number {
-  const count = Number(value);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("A whole number, 1 or more.");
-  return count;
-}
-
-function parseSeed(value: string): number {
-  const seed = Number(value);
-  if (value.trim() === "" || !Number.isSafeInteger(seed) || seed < 0)
-    throw new InvalidArgumentError("A whole number, 0 or more.");
-  return seed;
 }
 
 async function project(model: string, options: ProjectOptions): Promise<void> {

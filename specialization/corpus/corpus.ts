@@ -8,7 +8,7 @@ import { CorpusError, ResumeError } from "./errors.js";
 import { readJsonLines } from "./jsonl.js";
 import { readParquet } from "./parquet.js";
 import type { ReadingRules } from "./records.js";
-import { BadRecords, type CorpusReport, emptyReport, type OnBadRecord } from "./report.js";
+import { BadRecords, type CorpusReport, describeRecord, emptyReport, type OnBadRecord } from "./report.js";
 import { type CorpusFormat, listShards, type Shard } from "./shards.js";
 import { readText, readWholeFile, type TextSeparator } from "./text.js";
 
@@ -182,10 +182,7 @@ class ShardedCorpus implements Corpus {
       ...(dropped > 0 ? [`${dropped} duplicates dropped`] : []),
     ];
     const first = skippedRecords[0];
-    const example =
-      first === undefined
-        ? ""
-        : `; the first skipped: ${[first.file, first.line && `line ${first.line}`].filter(Boolean).join(", ")}: ${first.reason}`;
+    const example = first === undefined ? "" : `; the first skipped: ${describeRecord(first)}`;
     return new CorpusError({
       file: this.options.paths.join(", "),
       reason: `the corpus "${this.name}" has no documents (${counts.join(", ")}${example})`,

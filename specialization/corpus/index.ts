@@ -19,6 +19,7 @@ export {
 export { CorpusError, type CorpusErrorDetails, ResumeError } from "./errors.js";
 export {
   type CorpusReport,
+  describeRecord,
   describeSkipped,
   emptyReport,
   type OnBadRecord,

@@ -43,6 +43,12 @@ export interface CorpusReport {
   };
 }
 
+/** Where a record that was skipped lies, and why it was. */
+export function describeRecord({ file, line, row, reason }: SkippedRecord): string {
+  const place = [file, line && `line ${line}`, row !== undefined && `row ${row}`];
+  return `${place.filter(Boolean).join(", ")}: ${reason}`;
+}
+
 /** "1 record could not be read and was left out". */
 export function describeSkipped(records: number): string {
   const [what, were] = records === 1 ? ["record", "was"] : ["records", "were"];

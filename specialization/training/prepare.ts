@@ -7,7 +7,6 @@ import {
   type Document,
   DuplicateIndex,
   emptyReport,
-  openCorpus,
   type SplitSide,
 } from "../corpus/index.js";
 import { Tokenizer, type TokenShards } from "../tokenizer/index.js";
@@ -18,6 +17,7 @@ import {
   corpusOf,
   fingerprint,
   hasTokens,
+  type ReadingRules,
   SetReading,
   stoppable,
   tokensOf,
@@ -157,9 +157,9 @@ export async function prepareSet(
   paths: readonly string[],
   tokenizer: Tokenizer,
   cache: string,
-  reading: { textField?: string; onBadRecord?: "skip" | "fail" } = {},
+  reading: Partial<ReadingRules> = {},
 ): Promise<{ shards: TokenShards; report: CorpusReport }> {
   makeFolders(cache);
-  const set = new SetReading(openCorpus({ paths, name, ...reading }));
+  const set = new SetReading(corpusOf(reading, name, paths));
   return tokensOf(set, await fingerprint(set.corpus, reading), { cache, tokenizer });
 }

@@ -27,11 +27,13 @@ export type ReadingRules = Pick<
   "format" | "textField" | "textSeparator" | "include" | "exclude" | "onBadRecord"
 >;
 
-/** A corpus of files that are read by the rules of a configuration. */
-export function corpusOf(data: ReadingRules, name: string, paths: readonly string[]): Corpus {
+/** A corpus of files that are read by the rules of a configuration; what it does not say is as usual. */
+export function corpusOf(data: Partial<ReadingRules>, name: string, paths: readonly string[]): Corpus {
   const separator = data.textSeparator;
-  const textSeparator: TextSeparator =
-    separator === "whole-file" || separator === "blank-line" ? separator : { between: separator };
+  const textSeparator: TextSeparator | undefined =
+    separator === undefined || separator === "whole-file" || separator === "blank-line"
+      ? separator
+      : { between: separator };
   return openCorpus({
     paths,
     name,
