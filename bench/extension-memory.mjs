@@ -7,9 +7,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { packageExtension } from "../extension/package.mjs";
-import { ensureChromium } from "../test/chromium.mjs";
-import { ensureVsCode } from "../test/extension-host/install.mjs";
+import { prepareEditor } from "./editor.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -21,14 +19,7 @@ const { values: options } = parseArgs({
 const [MINUTES, PER_SECOND] = [options.minutes, options["per-second"]].map(Number);
 const MEASUREMENTS = 6;
 
-packageExtension();
-const { node, server } = ensureVsCode();
-Object.assign(process.env, { CHROMIUM: ensureChromium(), VSCODE_NODE: node, VSCODE_SERVER: server });
-const { Editor } = await import("../dist/test/extension-host/editor.js");
-const { Workspace } = await import("../dist/test/extension-host/workspace.js");
-const { describeMachine } = await import("../dist/bench/machine.js");
-
-const machine = describeMachine();
+const { Editor, Workspace, machine } = await prepareEditor();
 const workspace = new Workspace();
 const run = workspace.path("runs", "hour");
 mkdirSync(run, { recursive: true });

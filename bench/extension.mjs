@@ -1,20 +1,11 @@
 // How long the extension takes to activate, as VS Code itself says (Developer: Show Running Extensions), and its size.
 // usage: node bench/extension.mjs [--json]     after npm run build
 import { statSync } from "node:fs";
-import { packageExtension } from "../extension/package.mjs";
-import { ensureChromium } from "../test/chromium.mjs";
-import { ensureVsCode } from "../test/extension-host/install.mjs";
+import { prepareEditor } from "./editor.mjs";
 
 const WINDOWS = 7;
 
-const vsix = packageExtension();
-const { node, server } = ensureVsCode();
-Object.assign(process.env, { CHROMIUM: ensureChromium(), VSCODE_NODE: node, VSCODE_SERVER: server });
-const { Editor } = await import("../dist/test/extension-host/editor.js");
-const { Workspace } = await import("../dist/test/extension-host/workspace.js");
-const { describeMachine } = await import("../dist/bench/machine.js");
-
-const machine = describeMachine();
+const { vsix, Editor, Workspace, machine } = await prepareEditor();
 const workspace = new Workspace();
 const editor = await Editor.start();
 const times = [];
