@@ -73,14 +73,20 @@ function logTicks(range: Range, count: number): number[] {
   return ticks;
 }
 
-/** Least and greatest of finite values; undefined where there are none. */
-export function rangeOf(values: ArrayLike<number>, from = 0, to = values.length): Range | undefined {
+/** Least and greatest of finite values above another; undefined where there are none. */
+export function rangeOf(
+  values: ArrayLike<number>,
+  from = 0,
+  to = values.length,
+  above = Number.NEGATIVE_INFINITY,
+): Range | undefined {
   let least = Number.POSITIVE_INFINITY;
   let greatest = Number.NEGATIVE_INFINITY;
   for (let at = from; at < to; at++) {
     const value = values[at];
+    if (!(value > above && value < Number.POSITIVE_INFINITY)) continue;
     if (value < least) least = value;
-    if (value > greatest && value < Number.POSITIVE_INFINITY) greatest = value;
+    if (value > greatest) greatest = value;
   }
   return least <= greatest ? { least, greatest } : undefined;
 }

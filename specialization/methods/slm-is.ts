@@ -83,14 +83,16 @@ async function drawByClusters(workshop: Workshop, target: Target, length: number
     return { assignments, probabilities: Float64Array.from(covered, (_, c) => (c === cluster ? 1 : 0)) };
   }
   const { maxRepetitions } = settings;
-  const domains: DomainCounts[] = settings.mix === "own" ? [own] : [];
-  for (const domain of settings.mix === "own" ? [] : workshop.text.domains) {
-    const { share } = workshop.job.config.domains[domain.name];
-    if (share === 0) continue;
-    const other = await workshop.domainSet(domain, set);
-    domains.push(await countsOf(other, share));
-    other.close();
-  }
+  const domains: DomainCounts[] = [];
+  if (settings.mix === "own") domains.push(own);
+  else
+    for (const domain of workshop.text.domains) {
+      const { share } = workshop.job.config.domains[domain.name];
+      if (share === 0) continue;
+      const other = await workshop.domainSet(domain, set);
+      domains.push(await countsOf(other, share));
+      other.close();
+    }
   const { probabilities } = clusterWeights(domains, sizes, {
     smoothing: smoothingRule(settings.smoothing),
     ...(maxRepetitions !== null && {

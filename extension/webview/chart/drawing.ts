@@ -92,11 +92,12 @@ function extentX(lines: readonly Line[], isLog: boolean): Range {
 
 function extentY(shown: readonly Shown[], isLog: boolean): Range {
   let range: Range | undefined;
-  for (const { line, from, to, columns } of shown) {
-    const ends = columns ? [columns.least, columns.greatest] : [Array.prototype.slice.call(line.y, from, to)];
-    for (const values of ends)
-      range = union(range, rangeOf(isLog ? (values as number[]).filter((value) => value > 0) : values));
-  }
+  const above = isLog ? 0 : undefined;
+  for (const { line, from, to, columns } of shown)
+    if (columns === undefined) range = union(range, rangeOf(line.y, from, to, above));
+    else
+      for (const ends of [columns.least, columns.greatest])
+        range = union(range, rangeOf(ends, 0, ends.length, above));
   if (range === undefined) return { least: isLog ? 0.1 : 0, greatest: 1 };
   const { least, greatest } = range;
   if (isLog) return { least: least / 1.05, greatest: greatest * 1.05 };
