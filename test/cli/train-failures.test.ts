@@ -132,6 +132,7 @@ describe("disks", { skip: canMount ? false : "only root can mount a small disk" 
     const kept = checkpointsOf(run);
     assert.ok(kept.length >= 2 && kept.every((name) => /^step-\d+$/.test(name)), kept.join());
 
+    rmSync(other);
     rmSync(join(run, "checkpoints", kept[0]), { recursive: true });
     replaceIn(join(run, "run.yaml"), "keepLast: 50", "keepLast: 1");
     const again = await slmIn(folder, "runs", "resume", "small", "--runs", disk);
