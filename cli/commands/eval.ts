@@ -24,6 +24,7 @@ interface EvalOptions extends ModelArgument, ReadingRules {
   readonly task: string[];
   readonly tokens?: number;
   readonly batch: number;
+  readonly stride?: number;
   readonly documents?: boolean;
   readonly adapter?: string;
   readonly json?: boolean;
@@ -36,6 +37,11 @@ export function registerEval(program: Command): void {
     .option("--task <file>", "a JSONL file of {context, choices, answer}; may be repeated", repeatable, [])
     .option("--tokens <count>", "at most so many tokens of each set", wholeNumber(1))
     .option("--batch <count>", "sequences at once", wholeNumber(1), 8)
+    .option(
+      "--stride <tokens>",
+      "a window of text every so many tokens, so that they overlap; default: the model's context, without overlap",
+      wholeNumber(1),
+    )
     .addOption(
       new Option("--format <format>", "how files are read; auto goes by their names")
         .choices(dataKeys.format.unwrap().options)
@@ -90,6 +96,12 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
   }
   const source = await openArgument(model, options);
   try {
+    const { context } = source.architecture;
+    if (options.stride !== undefined && options.stride > context) {
+      throw new Error(
+        `--stride ${options.stride} would leave text out: the model's context is ${context}; give at most that.`,
+      );
+    }
     const tokenizer = await Tokenizer.load(source.tokenizerPath);
     await withGpu({ adapter: options.adapter }, async (gpu) => {
       const store = await loadParameters(gpu, source, "f32");
@@ -102,6 +114,7 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
         const { shards, report } = await readSet(name, paths, tokenizer, options);
         if (report.skipped > 0) process.stderr.write(`${skippedOf(name, report)}\n`);
         const result = await evaluator.shards(shards, tokenizer, options.tokens, {
+          stride: options.stride,
           onDocument: (d) => {
             if (options.documents) console.log(JSON.stringify({ set: name, ...d, loss: d.nats / d.tokens }));
           },

@@ -1,4 +1,4 @@
-/** Loss, perplexity and bits per byte of documents: each on its own, in non-overlapping windows of one context. */
+/** Loss, perplexity and bits per byte of documents: each on its own, in windows of one context that may overlap. */
 import { Executable, type Gpu, Graph, type ParameterStore } from "../../engine/index.js";
 import type { Architecture } from "../models/architecture.js";
 import { languageModel } from "../models/transformer.js";
@@ -53,6 +53,12 @@ export interface EvaluationOptions {
   readonly onDocument?: (document: DocumentLoss) => void;
   /** Cluster of every document of the set. */
   readonly clusters?: ArrayLike<number>;
+  /**
+   * Tokens from the beginning of a window to that of the next, at most the context, which is the default: windows do not overlap,
+   * as in the paper. With a smaller one every token but a document's first ones has at least context − stride before it, at
+   * context / stride times the cost.
+   */
+  readonly stride?: number;
 }
 
 export class Evaluator {
@@ -81,7 +87,7 @@ export class Evaluator {
   }
 
   /** Losses of sequences: token i + 1 is predicted from tokens 0 … i of its window. */
-  async sequences(sequences: Iterable<Sequence>): Promise<TextLoss[]> {
+  async sequences(sequences: Iterable<Sequence>, stride = this.architecture.context): Promise<TextLoss[]> {
     const totals: { nats: number; tokens: number }[] = [];
     let waiting: Window[] = [];
     const flush = async () => {
@@ -91,12 +97,14 @@ export class Evaluator {
     const { context } = this.architecture;
     for (const { tokens, from, cluster = 0 } of sequences) {
       const owner = totals.push({ nats: 0, tokens: 0 }) - 1;
-      for (let start = 0; start < tokens.length - 1; start += context) {
+      let predicted = from;
+      for (let start = 0; predicted < tokens.length; start += stride) {
         const end = Math.min(start + context, tokens.length - 1);
-        if (end < from) continue;
+        if (end < predicted) continue;
         const part = Array.prototype.slice.call(tokens, start, end + 1) as number[];
         const [inputs, targets] = [part.slice(0, -1), part.slice(1)];
-        waiting.push({ tokens: inputs, targets, from: from - start - 1, owner, cluster });
+        waiting.push({ tokens: inputs, targets, from: predicted - start - 1, owner, cluster });
+        predicted = end + 1;
         if (waiting.length === this.batch) await flush();
       }
     }
@@ -140,7 +148,7 @@ export class Evaluator {
     shards: TokenShards,
     tokenizer: Tokenizer,
     maximumTokens = Number.POSITIVE_INFINITY,
-    { onDocument, clusters }: EvaluationOptions = {},
+    { onDocument, clusters, stride }: EvaluationOptions = {},
   ): Promise<SetLoss> {
     const chosen = evenly(shards, maximumTokens);
     const total = { nats: 0, tokens: 0, documents: 0, bytes: 0 };
@@ -155,6 +163,7 @@ export class Evaluator {
           from: 1,
           cluster: clusters?.[documents[i].number],
         })),
+        stride,
       );
       for (const [i, { nats, tokens }] of losses.entries()) {
         const bytes = Buffer.byteLength(tokenizer.decode(texts[i]));

@@ -160,6 +160,10 @@ describe("slm eval", () => {
       [["runs/empty", "--set", "valid.jsonl"], /the run has no checkpoint yet/],
       [["model", "--set", "valid.jsonl", "--checkpoint", "step-7"], /no such checkpoint.*step-60/],
       [["model", "--set", "none.jsonl"], /none\.jsonl/],
+      [
+        ["model", "--set", "valid.jsonl", "--stride", "500"],
+        /--stride 500 would leave text out: .* context is \d+/,
+      ],
       [["model", "--set", "valid.jsonl", "--documents", "--json"], /cannot be used with option '--json'/],
       [["model", "--set", "valid.jsonl", "--format", "csv"], /Allowed choices are auto, jsonl/],
       [["model", "--set", "bad.jsonl"], /bad\.jsonl.*line 21/],

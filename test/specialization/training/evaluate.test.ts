@@ -93,6 +93,29 @@ describe("sequences", () => {
     assert.equal(found.at(-1)!.tokens, 1);
   });
 
+  test("in windows that overlap count every target once, after what its own window holds", async () => {
+    const { context } = ARCHITECTURE;
+    for (const stride of [7, 16, 31, 32]) {
+      const texts = [2, 32, 33, 34, 65, 70].map((length, i) => randomIds(length, 70 + i));
+      const found = await evaluator.sequences(
+        texts.map((tokens) => ({ tokens, from: 1 })),
+        stride,
+      );
+      for (const [i, ids] of texts.entries()) {
+        let nats = 0;
+        let next = 1;
+        for (let start = 0; next < ids.length; start += stride) {
+          const losses = referenceLosses(ARCHITECTURE, model.values, ids.slice(start, start + context + 1));
+          for (const loss of losses.slice(next - start - 1)) {
+            nats += loss;
+            next++;
+          }
+        }
+        assertLoss(found[i], { nats, tokens: ids.length - 1 }, `${ids.length} tokens, stride ${stride}`);
+      }
+    }
+  });
+
   test("of one token or none have nothing to predict", async () => {
     const found = await evaluator.sequences([[], [7], [7, 8]].map((tokens) => ({ tokens, from: 1 })));
     assert.deepEqual(
