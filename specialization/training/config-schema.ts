@@ -201,7 +201,12 @@ export const trainingKeys = {
     .default(0.1)
     .describe("Decoupled decay of matrices; norms are left alone."),
   beta1: z.number().min(0).lt(1).default(0.9).describe("Decay of AdamW's first moment."),
-  beta2: z.number().min(0).lt(1).default(0.95).describe("Decay of AdamW's second moment."),
+  beta2: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.99)
+    .describe("Decay of AdamW's second moment; 0.95 suits batches of hundreds of thousands of tokens."),
   epsilon: z.number().positive().max(1).default(1e-8).describe("AdamW's guard against division by zero."),
   clipNorm: z.number().min(0).default(1).describe("Largest global norm of the gradient; 0 does not clip."),
 };
