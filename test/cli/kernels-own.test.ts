@@ -284,56 +284,16 @@ fn enqueue(@builtin(global_invocation_id) i: vec3u) { order[i.x] = atomicAdd(&ne
       await stderrOf(DOUBLE.replace("buffer y:", "buffer z:")),
       /said\.wgsl:3:43: error: "double" uses no buffer "z"\. It uses: x, y\.\n 3 \| .*\n {3}\| {43}\^\n.*said\.wgsl:5:1: error: .* \/\/ @bench buffer y: 65536$/m,
     );
-    const wrong: [string, string, RegExp][] = [
-      ["flops: 1001", "uniform n: 4", /"double" uses no uniform value "n"\. It uses: none\./],
-      ["array<f32>;\n//", "array<vec2<bool>>;\n//", /error: .*bool/],
-      [
-        "workgroups: 16",
-        "workgroups: 70000",
-        /said\.wgsl:3:11: error: 70000 workgroups are more than .* takes in a dimension, which is \d+\./,
-      ],
-      ["buffer x: 1001", "buffer x: many", /said\.wgsl:3:27: error: "many" is not understood/],
-      ["2.0 *", "two *", /said\.wgsl:6:41: error: unresolved value 'two'/],
-    ];
-    for (const [old, text, message] of wrong) {
-      assert.ok(DOUBLE.includes(old), old);
-      assert.match(await stderrOf(DOUBLE.replace(old, text)), message);
-    }
-    assert.match(
-      await stderrOf(DOUBLE.replaceAll("<f32>", "<u32>").replace("2.0", "2")),
-      /\/\/ @bench buffer x: 1001 below 1000$/m,
-    );
-    assert.match(
-      await stderrOf(
-        DOUBLE.replace("read_write> y: array<f32>", "read_write> y: array<Pair>")
-          .replace("y[i.x] ", "y[i.x].a ")
-          .replace(/^/, "struct Pair { a: f32, b: u32 }\n"),
-      ),
-      /said\.wgsl:3:48: error: "y" holds structures\./,
-    );
     assert.match(
       await stderrOf("const N = 4;\n"),
       /^slm: .*said\.wgsl has no compute entry point, so there is nothing to run\.$/m,
     );
   });
 
-  test("whose module gives no answers is told why", async () => {
+  test("whose module gives no answers is told why, and watched on", async () => {
     const path = write("referenced.wgsl", DOUBLE.replace("flops:", "reference: answers.mjs; flops:"));
     const wrong: [string | undefined, RegExp][] = [
       [undefined, /^There is no file .*answers\.mjs, which .*referenced\.wgsl names as its reference\.$/m],
-      ["export const y = 1;", /answers\.mjs: it exports no default function/],
-      [
-        "export default () => {};",
-        /answers\.mjs: its function gives no answers\. It is to give an object with y\.$/m,
-      ],
-      [
-        "export default ({ x }) => ({ x });",
-        /answers\.mjs: "x" is no buffer that double writes\. Those are: y\.$/m,
-      ],
-      [
-        "export default ({ x }) => ({ y: x.slice(1) });",
-        /answers\.mjs: y is to have 1001 values, as the buffer; it has 1000\.$/m,
-      ],
       ["export default () => { throw new Error('out of ideas'); };", /answers\.mjs: out of ideas$/m],
     ];
     for (const [text, message] of wrong) {
@@ -346,12 +306,6 @@ fn enqueue(@builtin(global_invocation_id) i: vec3u) { order[i.x] = atomicAdd(&ne
     const { code, result } = await checkOf(path);
     assert.equal(code, 1);
     assert.match(result.faults.join(), /^y is off from answers\.mjs by 5\.0e-4$/);
-    write("answers.py", "");
-    const odd = write("odd.wgsl", DOUBLE.replace("flops:", "reference: answers.py; flops:"));
-    assert.match(
-      (await kernels("check", odd)).stderr,
-      /reference: answers\.py in .*odd\.wgsl is neither a \.wgsl file/,
-    );
   });
 
   test("and a kernel of the engine have options of their own", async () => {
