@@ -64,7 +64,8 @@ async function inspect(
     const isRight = found.every((r) => r.passed);
     passed &&= isRight;
     const worst = worstOf(found);
-    const worstIn = (worst.entryPoints.find((point) => point.file === name) ?? worst.entryPoints[0]).name;
+    const point = worst.entryPoints.find(({ file }) => file === name);
+    const worstIn = point?.name ?? sourcesOf(one, name)[0]?.entryPoint ?? "main";
     const verdict = `${isRight ? "ok  " : "FAIL"}  ${nameOf(one)}`;
     const error = `worst error ${worst.worstError.toExponential(1)} (${describeCase(worst)})`;
     const shared = { worstError: worst.worstError, passed: isRight, seed };

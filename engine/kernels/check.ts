@@ -14,7 +14,7 @@ export interface CheckResult {
   readonly label: string;
   /** The tile that the problem was solved with, where the kernel has several. */
   readonly tile?: string;
-  /** What its calls run. */
+  /** What reads or writes the output that is furthest off, in the order in which it is run. */
   readonly entryPoints: readonly { readonly file: string; readonly name: string }[];
   readonly worstError: number;
   readonly output: string;
@@ -103,10 +103,9 @@ export async function checkVariant(
       real,
       label: problem.label,
       tile: problem.tile,
-      entryPoints: problem.calls.map(({ kernel: { file, entryPoint = "main" } }) => ({
-        file,
-        name: entryPoint,
-      })),
+      entryPoints: problem.calls
+        .filter(({ bindings }) => Object.values(bindings).includes(worst.output))
+        .map(({ kernel: { file, entryPoint = "main" } }) => ({ file, name: entryPoint })),
       worstError: worst.error,
       output: worst.output,
       passed: worst.error <= TOLERANCE[real],
