@@ -9,7 +9,7 @@ import {
   targetOf,
   tune,
 } from "../../engine/kernels/index.js";
-import { timeVersions } from "../../engine/kernels/measure.js";
+import { type Timing, timeVersions } from "../../engine/kernels/measure.js";
 import { Random } from "../../engine/random.js";
 import { printJson } from "../print-json.js";
 import { type Column, formatCount, formatTable } from "../table.js";
@@ -29,10 +29,8 @@ export interface BenchOptions extends CommonOptions {
   readonly size?: number;
 }
 
-export interface BenchRow {
-  readonly kernel: string;
-  readonly variant: string;
-  readonly real: Real;
+/** A kernel's times on one problem. */
+export interface TimedRow {
   readonly problem: string;
   /** The tile that was timed: what training would take here, where it takes this variant. */
   readonly tile?: string;
@@ -40,17 +38,26 @@ export interface BenchRow {
   readonly milliseconds: number;
   readonly least: number;
   readonly most: number;
-  readonly gflops: number;
-  readonly gigabytes: number;
+  /** Where the work is known. */
+  readonly gflops?: number;
+  readonly gigabytes?: number;
   /** Of the larger of: arithmetic at the measured f32 multiply-add rate, bytes at the measured copy rate. */
-  readonly ceiling: number;
-  readonly bound: "arithmetic" | "memory";
+  readonly ceiling?: number;
+  readonly bound?: "arithmetic" | "memory";
   /** The other version's times, a run of each in turn. */
   readonly against?: number;
   readonly againstLeast?: number;
   readonly againstMost?: number;
   /** Whether the other version is the same, so that there is nothing to compare; absent where there is no other. */
   readonly sameText?: boolean;
+}
+
+export interface BenchRow extends TimedRow {
+  readonly kernel: string;
+  readonly variant: string;
+  readonly real: Real;
+  /** The first that is run, of the file that is watched where one is. */
+  readonly entryPoint: string;
 }
 
 /** `slm kernels bench`. */
@@ -64,12 +71,8 @@ export async function bench(name: string | undefined, options: BenchOptions): Pr
       options.against === undefined
         ? undefined
         : openVersion(options.against, [...new Set(chosen.map(({ variant }) => variant))]);
-    const ceilings = chosen.length > 0 ? await measureCeilings(gpu) : undefined;
-    if (!options.json && ceilings) {
-      console.log(
-        `${gpu.adapter.name}: f32 multiply-add ceiling ${formatCount(ceilings.flops, "FLOP/s")}, copy ${formatCount(ceilings.bytes, "B/s")}`,
-      );
-    }
+    const ceilings = chosen.length > 0 ? await ceilingsOf(gpu) : undefined;
+    if (!options.json && ceilings) console.log(describeCeilings(gpu, ceilings));
     const rows: BenchRow[] = [];
     for (const one of chosen) {
       const other = version?.textsOf(one.variant);
@@ -79,7 +82,10 @@ export async function bench(name: string | undefined, options: BenchOptions): Pr
       const skipped = selected.skipped.map(nameOf);
       printJson({ adapter: gpu.adapter.name, ceilings, rows, skipped });
     } else {
-      if (rows.length > 0) console.log(formatTable(columns(options.against), rows));
+      if (rows.length > 0) {
+        const titles = (r: BenchRow) => `${r.kernel} / ${r.variant} / ${r.real}`;
+        console.log(formatTable(timedColumns(titles, options.against), rows));
+      }
       for (const line of skippedLines(gpu, selected)) console.log(line);
       if (rows.some(({ real }) => real === "f16"))
         console.log("The ceiling is that of f32 multiply-adds, which f16 and tensor kernels may exceed.");
@@ -100,25 +106,48 @@ function needSizes(definitions: readonly KernelDefinition[], name: string | unde
   );
 }
 
-function columns(against: string | undefined): Column<BenchRow>[] {
+/** What an adapter was measured to be able to do, in words. */
+export function describeCeilings(gpu: Gpu, { flops, bytes }: Ceilings): string {
+  return `${gpu.adapter.name}: f32 multiply-add ceiling ${formatCount(flops, "FLOP/s")}, copy ${formatCount(bytes, "B/s")}`;
+}
+
+/** The columns of a table of times. */
+export function timedColumns<Row extends TimedRow>(
+  titleOf: (row: Row) => string,
+  against: string | undefined,
+): Column<Row>[] {
+  const number = (value: number | undefined) => value?.toFixed(1) ?? "–";
   return [
-    { title: "kernel", text: (r) => `${r.kernel} / ${r.variant} / ${r.real}` },
+    { title: "kernel", text: titleOf },
     { title: "problem", text: (r) => describeCase({ label: r.problem, tile: r.tile }) },
     { title: "ms", align: "right", text: (r) => r.milliseconds.toFixed(3) },
     { title: "least to most", align: "right", text: (r) => `${r.least.toFixed(3)} to ${r.most.toFixed(3)}` },
-    { title: "GFLOP/s", align: "right", text: (r) => r.gflops.toFixed(1) },
-    { title: "GB/s", align: "right", text: (r) => r.gigabytes.toFixed(1) },
-    { title: "of ceiling", align: "right", text: describeCeiling },
-    { title: "bound", text: (r) => r.bound },
+    { title: "GFLOP/s", align: "right", text: (r) => number(r.gflops) },
+    { title: "GB/s", align: "right", text: (r) => number(r.gigabytes) },
+    { title: "of ceiling", align: "right", text: (r) => describeCeiling(r) ?? "–" },
+    { title: "bound", text: (r) => r.bound ?? "–" },
     ...(against === undefined
       ? []
-      : [{ title: `than ${against}`, text: (r: BenchRow) => describeChange(r) ?? "has no such file" }]),
+      : [{ title: `than ${against}`, text: (r: Row) => describeChange(r) ?? "has no such file" }]),
   ];
 }
 
-/** The fraction of the ceiling that bounds a row: of f32 multiply-adds, or of the copy. */
-export function describeCeiling({ ceiling, bound }: BenchRow): string {
+/** The fraction of the ceiling that bounds a row, of f32 multiply-adds or of the copy; undefined without known work. */
+export function describeCeiling({ ceiling, bound }: TimedRow): string | undefined {
+  if (ceiling === undefined) return undefined;
   return `${(ceiling * 100).toFixed(0)} % of ${bound === "memory" ? "copy" : "f32"}`;
+}
+
+/** A row's time and rates on one line: "0.210 ms (0.200 to 0.250), 5.0 GFLOP/s, 40.0 GB/s, 37 % of copy ceiling". */
+export function describeTimes(row: TimedRow): string {
+  const ceiling = describeCeiling(row);
+  return [
+    `${row.milliseconds.toFixed(3)} ms (${row.least.toFixed(3)} to ${row.most.toFixed(3)})`,
+    ...(row.gflops === undefined ? [] : [`${row.gflops.toFixed(1)} GFLOP/s`]),
+    ...(row.gigabytes === undefined ? [] : [`${row.gigabytes.toFixed(1)} GB/s`]),
+    ...(ceiling === undefined ? [] : [`${ceiling} ceiling`]),
+    ...(row.tile === undefined ? [] : [`tile ${row.tile}`]),
+  ].join(", ");
 }
 
 /** How a row compares with the other version, with the other's spread; undefined where there is no other. */
@@ -128,7 +157,9 @@ export function describeChange({
   againstLeast,
   againstMost,
   sameText,
-}: BenchRow): string | undefined {
+}: Pick<TimedRow, "milliseconds" | "against" | "againstLeast" | "againstMost" | "sameText">):
+  | string
+  | undefined {
   if (sameText) return "same text";
   if (against === undefined) return undefined;
   const [ratio, word] =
@@ -165,16 +196,29 @@ export async function measure(
   const other = options.other && withTexts(problem, options.other);
   const sameText = other && isSameText(now, other);
   const [timing, old] = await timeVersions(gpu, other && !sameText ? [now, other] : [now]);
-  const { milliseconds, least, most, flops, bytes } = timing;
-  const seconds = milliseconds / 1000;
-  const arithmetic = flops / ceilings.flops;
-  const memory = bytes / ceilings.bytes;
+  const call = problem.calls.find(({ kernel }) => options.texts?.has(kernel.file)) ?? problem.calls[0];
   return {
     kernel: definition.name,
     variant: variant.name,
     real,
+    entryPoint: call.kernel.entryPoint ?? "main",
     problem: problem.label,
     tile: problem.tile,
+    ...timesOf(timing, old, ceilings),
+    sameText,
+  };
+}
+
+/** A version's times and rates, beside the other version's times. */
+export function timesOf(
+  { milliseconds, least, most, flops, bytes }: Timing,
+  other: Timing | undefined,
+  ceilings: Ceilings,
+): Omit<TimedRow, "problem" | "tile" | "sameText"> {
+  const seconds = milliseconds / 1000;
+  const arithmetic = flops / ceilings.flops;
+  const memory = bytes / ceilings.bytes;
+  return {
     milliseconds,
     least,
     most,
@@ -182,9 +226,20 @@ export async function measure(
     gigabytes: bytes / seconds / 1e9,
     ceiling: Math.max(arithmetic, memory) / seconds,
     bound: arithmetic > memory ? "arithmetic" : "memory",
-    against: old?.milliseconds,
-    againstLeast: old?.least,
-    againstMost: old?.most,
-    sameText,
+    against: other?.milliseconds,
+    againstLeast: other?.least,
+    againstMost: other?.most,
   };
+}
+
+/** Measured once for a device, and only when something is to be timed: a syntax error need not wait for it. */
+const measuredCeilings = new WeakMap<Gpu, Ceilings>();
+
+export async function ceilingsOf(gpu: Gpu): Promise<Ceilings> {
+  let ceilings = measuredCeilings.get(gpu);
+  if (!ceilings) {
+    ceilings = await measureCeilings(gpu);
+    measuredCeilings.set(gpu, ceilings);
+  }
+  return ceilings;
 }

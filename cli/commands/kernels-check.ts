@@ -15,10 +15,15 @@ import {
 
 export interface CheckOptions extends CommonOptions {
   readonly seed?: number;
+  readonly against?: string;
 }
 
 /** `slm kernels check`. */
 export async function check(name: string | undefined, options: CheckOptions): Promise<void> {
+  if (options.against !== undefined)
+    throw new Error(
+      "--against is for a .wgsl file of your own; the engine's kernels have float64 references to be compared with.",
+    );
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
   const definitions = find(name);
   const failed = await withGpu({ adapter: options.adapter }, async (gpu) => {

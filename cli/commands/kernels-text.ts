@@ -1,7 +1,7 @@
 /** Texts of kernels from elsewhere than shaders/: a file of anybody, or the engine's at a git revision. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { basename, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { type KernelCall, shaderPath } from "../../engine/gpu/index.js";
 import type { KernelCase, KernelVariant } from "../../engine/kernels/index.js";
 import { packageRoot } from "../version.js";
@@ -88,14 +88,44 @@ function replacedBy(against: string, variants: readonly KernelVariant[], files: 
   );
 }
 
-function gitVersion(revision: string, files: readonly string[]): OtherVersion {
-  const git = (...parameters: string[]) =>
+/**
+ * The version of somebody's file that --against names: another file, or this one at a git revision of its folder.
+ * @throws Error where it is neither
+ */
+export function openOwnVersion(against: string, file: string): KernelText {
+  if (existsSync(against) && statSync(against).isFile())
+    return { text: readShader(against), shownAs: against };
+  const git = gitIn(dirname(resolve(file)));
+  try {
+    const commit = git("rev-parse", "--verify", "--end-of-options", `${against}^{commit}`).trim();
+    const text = git("cat-file", "blob", `${commit}:./${basename(file)}`);
+    return { text, shownAs: `${against}:${basename(file)}` };
+  } catch (error) {
+    throw new Error(
+      `--against ${against}: neither a file nor a git revision that holds ${file} (${reasonOf(error)}).`,
+    );
+  }
+}
+
+/** Runs git in a folder. */
+function gitIn(folder: string): (...parameters: string[]) => string {
+  return (...parameters) =>
     execFileSync("git", parameters, {
-      cwd: packageRoot(),
+      cwd: folder,
       encoding: "utf8",
       stdio: ["ignore", "pipe", "pipe"],
       maxBuffer: MOST_BYTES,
     });
+}
+
+/** The first line of what git says is wrong. */
+function reasonOf(error: unknown): string {
+  const { stderr, message } = error as Error & { stderr?: string };
+  return (stderr || message).trim().split("\n")[0];
+}
+
+function gitVersion(revision: string, files: readonly string[]): OtherVersion {
+  const git = gitIn(packageRoot());
   const found = new Map<string, KernelText>();
   let reason = "";
   try {
@@ -108,8 +138,7 @@ function gitVersion(revision: string, files: readonly string[]): OtherVersion {
           shownAs: `${revision}:shaders/${file}`,
         });
   } catch (error) {
-    const { stderr, message } = error as Error & { stderr?: string };
-    reason = ` (${(stderr || message).trim().split("\n")[0]})`;
+    reason = ` (${reasonOf(error)})`;
   }
   if (found.size === 0)
     throw new Error(

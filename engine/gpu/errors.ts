@@ -3,6 +3,8 @@
  * Everything thrown on purpose by engine/ is a GpuError or a GraphError (graph/shape.ts).
  */
 
+import type { Place } from "./wgsl-text.js";
+
 /** Base class: anything that goes wrong between the engine and the adapter. */
 export class GpuError extends Error {
   override name = "GpuError";
@@ -81,4 +83,16 @@ export function formatDiagnostics(diagnostics: readonly ShaderDiagnostic[]): str
       );
     })
     .join("\n");
+}
+
+/** An error at a place in a file. */
+export function faultAt(file: string, source: string, place: Place, message: string): ShaderDiagnostic {
+  const text = source.split("\n")[place.line - 1] ?? "";
+  return { severity: "error", file, ...place, message: message.trim().split("\n")[0], text };
+}
+
+/** A fault as the error to throw for it: its message is the place, the line and a caret. */
+export function shaderFault(file: string, source: string, place: Place, message: string): ShaderError {
+  const fault = faultAt(file, source, place, message);
+  return new ShaderError(formatDiagnostics([fault]), [fault]);
 }

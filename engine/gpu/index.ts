@@ -37,4 +37,4 @@ export { Kernel, type KernelSource, type Params, shaderPath, shadersFolder } fro
 export { type ClearCall, type KernelCall, Plan, type PlanCall, type StepTime } from "./plan.js";
 export { Readback } from "./readback.js";
 export { checkShader, type ShaderCheck } from "./shader-check.js";
-export { entryPoints } from "./wgsl.js";
+export { entryPoints } from "./wgsl-text.js";

@@ -7,23 +7,16 @@ import { fileURLToPath } from "node:url";
 import { type Binding, BYTES, UNUSED } from "./buffer.js";
 import { asTypedError, type Gpu } from "./device.js";
 import {
+  faultAt,
   formatDiagnostics,
   GpuError,
   type ShaderDiagnostic,
   ShaderError,
+  shaderFault,
   ValidationError,
 } from "./errors.js";
-import {
-  applyTunables,
-  faultAt,
-  type KernelLayout,
-  type Place,
-  placeOfBinding,
-  placeOfEntryPoint,
-  reflect,
-  shaderFault,
-  type Tunables,
-} from "./wgsl.js";
+import { applyTunables, type KernelLayout, reflect, type Tunables } from "./wgsl.js";
+import { type Place, placeOfBinding, placeOfEntryPoint } from "./wgsl-text.js";
 
 export interface KernelSource extends Tunables {
   /** A file name in shaders/, or an absolute path. */
@@ -227,7 +220,9 @@ export class Kernel {
           `${label}: "${b.name}" begins at byte ${offset} of "${given.buffer.label}"; this adapter binds at multiples of ${alignment}.`,
         );
       }
-      const bytes = Math.ceil((given.elements * BYTES[dtype]) / 16) * 16;
+      /* no further than to the next element, so that arrayLength counts what was given */
+      const unit = b.dtype === undefined || b.stride === undefined ? 16 : Math.max(4, b.stride);
+      const bytes = Math.ceil((given.elements * BYTES[dtype]) / unit) * unit;
       if (offset + given.elements * BYTES[dtype] > given.buffer.bytes) {
         throw new ValidationError(
           `${label}: "${b.name}" takes ${given.elements} × ${dtype} from ${given.offset} of "${given.buffer.label}", ` +

@@ -1,16 +1,9 @@
 /** Compiles any WGSL file, one of the engine's or not, and says what is wrong with it and where. */
 import type { Gpu } from "./device.js";
-import type { ShaderDiagnostic } from "./errors.js";
+import { faultAt, type ShaderDiagnostic } from "./errors.js";
 import { toDiagnostic } from "./kernel.js";
-import {
-  applyTunables,
-  blankComments,
-  entryPoints,
-  faultAt,
-  type Place,
-  placeOfEntryPoint,
-  type Tunables,
-} from "./wgsl.js";
+import { applyTunables, type Tunables } from "./wgsl.js";
+import { blankComments, entryPoints, type Place, placeOfEntryPoint } from "./wgsl-text.js";
 
 export interface ShaderCheck {
   /** Errors, warnings and remarks, in the order of the file. */

@@ -1,10 +1,11 @@
 /**
- * WGSL as text: overriding top-level `const` and `alias` declarations by name, finding which bindings an
+ * What a WGSL file declares: overriding top-level `const` and `alias` declarations by name, finding which bindings an
  * entry point uses, and reading layouts through wgsl_reflect. Line numbers are never changed.
  */
 import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import type { DType } from "./buffer.js";
-import { formatDiagnostics, type ShaderDiagnostic, ShaderError } from "./errors.js";
+import { ShaderError, shaderFault } from "./errors.js";
+import { blankComments, entryPoints, offsetOf, type Place, placeAt, placeOfBinding } from "./wgsl-text.js";
 
 export type ConstantValue = number | boolean;
 
@@ -21,8 +22,12 @@ export interface BindingLayout {
   readonly kind: "uniform" | "read" | "read_write";
   /** The scalar type stored, for storage arrays. */
   readonly dtype: DType | undefined;
-  /** Values per array element: 1 for f32, 4 for vec4<f32>. */
+  /** Values of a vector: 1 for f32, 4 for vec4<f32>, and for the columns of a matrix. */
   readonly lanes: number;
+  /** Bytes from one element of an array to the next, where the buffer's length says how many there are. */
+  readonly stride: number | undefined;
+  /** Bytes of what has a size of its own, a fixed one. */
+  readonly size: number | undefined;
 }
 
 export interface UniformField {
@@ -38,12 +43,6 @@ export interface KernelLayout {
     | undefined;
 }
 
-/** A line and a column, both counted from 1. */
-export interface Place {
-  readonly line: number;
-  readonly column: number;
-}
-
 /** A text with its tunables set, which knows where each of its characters stood before. */
 export interface TunedText {
   readonly text: string;
@@ -56,34 +55,6 @@ interface Edit {
   readonly start: number;
   readonly length: number;
   readonly replacement: string;
-}
-
-/** Source with comments replaced by blanks of the same length, so that positions stay. */
-export function blankComments(source: string): string {
-  let blanked = "";
-  let position = 0;
-  for (;;) {
-    const start = source.slice(position).search(/\/[/*]/) + position;
-    if (start < position) return blanked + source.slice(position);
-    const end = source[start + 1] === "/" ? lineEnd(source, start) : blockEnd(source, start);
-    blanked += source.slice(position, start) + source.slice(start, end).replace(/[^\n]/g, " ");
-    position = end;
-  }
-}
-
-function lineEnd(source: string, start: number): number {
-  const end = source.indexOf("\n", start);
-  return end < 0 ? source.length : end;
-}
-
-/** Where the block comment at `start` ends; in WGSL block comments nest. */
-function blockEnd(source: string, start: number): number {
-  let depth = 0;
-  for (const mark of source.slice(start).matchAll(/\/\*|\*\//g)) {
-    depth += mark[0] === "/*" ? 1 : -1;
-    if (depth === 0) return start + mark.index + 2;
-  }
-  return source.length;
 }
 
 /** Replaces the value of each named `const` and `alias`, in place. @throws ShaderError for a name that is not there. */
@@ -119,21 +90,6 @@ function offsetBefore(edits: readonly Edit[], offset: number): number {
   return before;
 }
 
-function offsetOf(text: string, { line, column }: Place): number {
-  let start = 0;
-  for (let n = 1; n < line; n++) {
-    const end = text.indexOf("\n", start);
-    if (end < 0) break;
-    start = end + 1;
-  }
-  return start + column - 1;
-}
-
-function placeAt(text: string, offset: number): Place {
-  const start = offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
-  return { line: text.slice(0, offset).split("\n").length, column: offset - start + 1 };
-}
-
 function override(
   file: string,
   text: string,
@@ -163,37 +119,6 @@ function formatConstant(value: ConstantValue, type: string): string {
   if (type === "f32") return /[.e]/.test(`${value}`) ? `${value}` : `${value}.0`;
   if (type === "u32") return `${value}u`;
   return `${value}`;
-}
-
-/** Names of module-scope functions that are compute entry points. */
-export function entryPoints(source: string): string[] {
-  return [...blankComments(source).matchAll(/@compute\b[^;{}]*?\bfn\s+(\w+)/g)].map((m) => m[1]);
-}
-
-/** Where the line of an entry point begins; the first line where there is none of the name. */
-export function placeOfEntryPoint(source: string, name: string): Place {
-  const { line } = placeAt(source, new RegExp(`\\bfn\\s+${name}\\b`).exec(blankComments(source))?.index ?? 0);
-  const shown = source.split("\n")[line - 1];
-  return { line, column: shown.length - shown.trimStart().length + 1 };
-}
-
-/** Where the name of a module-scope `var` is declared; the first line where there is none of the name. */
-export function placeOfBinding(source: string, name: string): Place {
-  const pattern = new RegExp(`\\bvar\\s*(?:<[^>]*>)?\\s*(?=${name}\\b)`);
-  const match = pattern.exec(blankComments(source));
-  return placeAt(source, match ? match.index + match[0].length : 0);
-}
-
-/** An error at a place in a file. */
-export function faultAt(file: string, source: string, place: Place, message: string): ShaderDiagnostic {
-  const text = source.split("\n")[place.line - 1] ?? "";
-  return { severity: "error", file, ...place, message: message.trim().split("\n")[0], text };
-}
-
-/** A fault as the error to throw for it: its message is the place, the line and a caret. */
-export function shaderFault(file: string, source: string, place: Place, message: string): ShaderError {
-  const fault = faultAt(file, source, place, message);
-  return new ShaderError(formatDiagnostics([fault]), [fault]);
 }
 
 interface FunctionText {
@@ -300,15 +225,18 @@ export function reflect(file: string, source: string, entry: string, original = 
       kind: isUniform ? "uniform" : variable.access === "read_write" ? "read_write" : "read",
       dtype,
       lanes,
+      ...(type.isArray && type.count === 0
+        ? { stride: type.stride, size: undefined }
+        : { stride: undefined, size: variable.size }),
     });
     if (isUniform) {
       if (uniform) throw fault(variable.name, `"${entry}" uses two uniform bindings; the engine binds one.`);
-      const fields = (type.members ?? []).map((m) => {
+      const fields = (type.members ?? [{ name: variable.name, offset: 0, type }]).map((m) => {
         const scalar = m.type.name;
         if (scalar !== "f32" && scalar !== "u32" && scalar !== "i32") {
           throw fault(
             variable.name,
-            `${variable.name}.${m.name} is ${scalar}; uniform fields are f32, u32 or i32.`,
+            `${type.members ? `${variable.name}.` : ""}${m.name} is ${scalar}; uniform fields are f32, u32 or i32.`,
           );
         }
         return { name: m.name, offset: m.offset, type: scalar } as UniformField;
@@ -323,15 +251,19 @@ export function reflect(file: string, source: string, entry: string, original = 
 interface ReflectedType {
   readonly name: string;
   readonly format?: ReflectedType | null;
+  readonly isArray?: boolean;
+  /** Of an array: 0 where the buffer's length says how many elements there are. */
+  readonly count?: number;
+  readonly stride?: number;
   readonly members?: readonly { name: string; offset: number; type: ReflectedType }[];
 }
 
-/** The scalar and the lane count of `array<T>`: `array<vec4<f16>>` gives ["f16", 4]. */
+/** The scalar and the lanes of what is stored: `array<vec4<f16>>` gives ["f16", 4], and a structure no scalar. */
 function elementType(type: ReflectedType): [DType | undefined, number] {
   let inner: ReflectedType | null | undefined = type;
   let lanes = 1;
   while (inner && !["f32", "f16", "u32", "i32"].includes(inner.name)) {
-    const vector = /^vec([234])([fhui])?$/.exec(inner.name);
+    const vector = /^(?:vec|mat[234]x)([234])([fhui])?$/.exec(inner.name);
     if (vector) {
       lanes = Number(vector[1]);
       if (vector[2]) return [{ f: "f32", h: "f16", u: "u32", i: "i32" }[vector[2]] as DType, lanes];

@@ -14,13 +14,18 @@ export interface CheckResult {
   readonly label: string;
   /** The tile that the problem was solved with, where the kernel has several. */
   readonly tile?: string;
+  /** What reads or writes the output that is furthest off, in the order in which it is run. */
+  readonly entryPoints: readonly { readonly file: string; readonly name: string }[];
   readonly worstError: number;
   readonly output: string;
   readonly passed: boolean;
 }
 
-/** A quiet NaN in f32 and, as two halves, in f16: an output that keeps it was not written. */
-const POISON = 0x7fc07e00;
+/**
+ * A quiet NaN in f32 and, as two halves, in f16: an output that keeps it was not written. With a payload, because the NaN
+ * that arithmetic makes has none.
+ */
+export const POISON = 0x7fc17e01;
 
 /** Buffers of a problem on the device: inputs uploaded, outputs poisoned. Destroy them after use. */
 export async function uploadCase(gpu: Gpu, problem: KernelCase): Promise<Map<string, GpuBuffer>> {
@@ -98,6 +103,9 @@ export async function checkVariant(
       real,
       label: problem.label,
       tile: problem.tile,
+      entryPoints: problem.calls
+        .filter(({ bindings }) => Object.values(bindings).includes(worst.output))
+        .map(({ kernel: { file, entryPoint = "main" } }) => ({ file, name: entryPoint })),
       worstError: worst.error,
       output: worst.output,
       passed: worst.error <= TOLERANCE[real],

@@ -81,7 +81,7 @@ export function roundTo(real: Real, values: Float32Array): Float32Array {
 }
 
 /** Most values drawn for one buffer. Larger buffers repeat them: to draw a hundred million takes longer than to time. */
-const MOST_DRAWN = 2 ** 20;
+export const MOST_DRAWN = 2 ** 20;
 
 /** Random input as the device will hold it. */
 export function randomReals(random: Random, real: Real, count: number): Float32Array {

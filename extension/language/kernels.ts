@@ -1,4 +1,5 @@
 /** WGSL files as editors show them: entry points, which kernel of the engine a file is, results in words. */
+import { blankComments } from "../../engine/gpu/wgsl-text.js";
 
 /** One kernel, as `slm kernels list --json` prints it. */
 export interface ListedKernel {
@@ -18,14 +19,21 @@ export interface ListedKernel {
   readonly bytes: number;
 }
 
-/** One variant in one storage type, checked and perhaps timed, as `slm kernels watch --json` prints it. */
+/**
+ * One variant in one storage type, or one entry point of somebody's own file, checked and perhaps timed, as
+ * `slm kernels watch --json` prints it.
+ */
 export interface KernelResult {
   readonly kernel: string;
-  readonly variant: string;
-  readonly real: string;
-  /** null where an answer is no finite number, which JSON cannot say. */
-  readonly worstError: number | null;
+  /** The one that was timed, or that is furthest off. */
+  readonly entryPoint: string;
+  readonly variant?: string;
+  readonly real?: string;
+  /** null where an answer is no finite number, which JSON cannot say; absent where there is no reference. */
+  readonly worstError?: number | null;
   readonly passed: boolean;
+  /** What is wrong with somebody's own, in words. */
+  readonly faults?: readonly string[];
   readonly seed: number;
   readonly problem?: string;
   readonly milliseconds?: number;
@@ -54,7 +62,7 @@ export interface EntryPoint {
 
 /** Compute entry points of a text that need not compile. */
 export function entryPointsOf(text: string): EntryPoint[] {
-  const blanked = text.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, (comment) => comment.replace(/[^\n]/g, " "));
+  const blanked = blankComments(text);
   return [...blanked.matchAll(/@compute\b[^;{}]*?\bfn\s+(\w+)/g)].map((match) => ({
     name: match[1],
     line: blanked.slice(0, match.index + match[0].length).split("\n").length - 1,
@@ -69,21 +77,66 @@ export function wordAt(line: string, column: number): { from: number; to: number
   return word > 0 ? { from, to: from + word } : { from: Math.max(0, from - 1), to: Math.max(from, 1) };
 }
 
-/** A result on one line: "f32  7.77 ms · 1.2 GFLOP/s · 25 % of the ceiling · worst error 2.1e-7". */
+/** Results by the line, counted from 0, of the entry point that each is about; the first one's where that is gone. */
+export function resultsByLine(
+  text: string,
+  results: readonly KernelResult[],
+): ReadonlyMap<number, readonly KernelResult[]> {
+  const points = entryPointsOf(text);
+  const byLine = new Map<number, KernelResult[]>();
+  for (const result of results) {
+    const { line } = points.find(({ name }) => name === result.entryPoint) ?? points[0] ?? { line: 0 };
+    byLine.set(line, [...(byLine.get(line) ?? []), result]);
+  }
+  return byLine;
+}
+
+/** What a result is of, for people: "rows f32", or an entry point's name. */
+export function nameOfResult({
+  variant,
+  real,
+  entryPoint,
+}: Pick<KernelResult, "variant" | "real" | "entryPoint">): string {
+  return variant === undefined ? entryPoint : `${variant} ${real}`;
+}
+
+/** A result on one line: "rows f32: 7.77 ms · 1.2 GFLOP/s · 4.9 GB/s · 25 % of the copy ceiling · worst error 2.1e-7". */
 export function describeResult(result: KernelResult): string {
-  const { milliseconds, gflops, gigabytes, bound, ceiling, previousMilliseconds } = result;
+  const { milliseconds, gflops, gigabytes, bound, ceiling, previousMilliseconds, passed } = result;
   const parts: string[] = [];
   if (milliseconds !== undefined) {
     parts.push(`${digits(milliseconds)} ms`);
-    parts.push(bound === "memory" ? `${digits(gigabytes ?? 0)} GB/s` : `${digits(gflops ?? 0)} GFLOP/s`);
-    parts.push(`${Math.round((ceiling ?? 0) * 100)} % of the ceiling`);
+    if (gflops) parts.push(`${digits(gflops)} GFLOP/s`);
+    if (gigabytes && bound === "memory") parts.push(`${digits(gigabytes)} GB/s`);
+    if (ceiling !== undefined)
+      parts.push(`${Math.round(ceiling * 100)} % of the ${bound === "memory" ? "copy" : "f32"} ceiling`);
   }
   if (milliseconds !== undefined && previousMilliseconds !== undefined) {
     const change = (previousMilliseconds / milliseconds - 1) * 100;
     parts.push(`${Math.abs(change).toFixed(1)} % ${change < 0 ? "slower" : "faster"} than the last`);
   }
-  parts.push(`worst error ${describeError(result.worstError)}`);
-  return `${result.passed ? "" : "WRONG "}${result.variant} ${result.real}: ${parts.join(" · ")}`;
+  parts.push(...verdictOf(result));
+  return `${passed ? "" : "WRONG "}${nameOfResult(result)}: ${parts.join(" · ")}`;
+}
+
+function verdictOf({ passed, faults, worstError }: KernelResult): readonly string[] {
+  if (!passed && faults) return faults;
+  return [worstError === undefined ? "nothing to compare with" : `worst error ${describeError(worstError)}`];
+}
+
+/** What is wrong with a result that did not pass, in sentences. */
+export function faultsOfResult({
+  kernel,
+  variant,
+  real,
+  faults,
+  worstError,
+  seed,
+}: KernelResult): readonly string[] {
+  if (faults) return faults.map((fault) => `${fault} (seed ${seed}).`);
+  return [
+    `${kernel} / ${variant} / ${real} is off from its reference by ${describeError(worstError ?? null)} (seed ${seed}).`,
+  ];
 }
 
 /** An error in words. */
@@ -96,13 +149,13 @@ export function resultsTable(results: readonly KernelResult[]): string {
   const number = (value: number | undefined) => (value === undefined ? "–" : digits(value));
   const rows = results.map((r) =>
     [
-      `${r.kernel} / ${r.variant} / ${r.real}`,
+      r.variant === undefined ? `${r.kernel} / ${r.entryPoint}` : `${r.kernel} / ${r.variant} / ${r.real}`,
       r.problem ?? "–",
       number(r.milliseconds),
       number(r.gflops),
       number(r.gigabytes),
       r.ceiling === undefined ? "–" : `${Math.round(r.ceiling * 100)} %`,
-      `${describeError(r.worstError)}${r.passed ? "" : " **wrong**"}`,
+      `${r.worstError === undefined ? "–" : describeError(r.worstError)}${r.passed ? "" : " **wrong**"}`,
       String(r.seed),
     ].join(" | "),
   );

@@ -231,6 +231,17 @@ describe("slm kernels", () => {
     assert.match(stdout, /^FAIL {2}softmax/m);
   });
 
+  test("watch says which entry point was timed, or gives the answer that is furthest off", async () => {
+    const path = copy((text) => text.replace("- dot_product", "+ dot_product"));
+    const more = ["--once", "--json", "--real", "f32"];
+    const wrong = await slm(["kernels", "watch", path, ...more]);
+    assert.equal(wrong.code, 1);
+    assert.equal(JSON.parse(wrong.stdout).results[0].entryPoint, "backward");
+    copy((text) => text.replace("maximum) * factor", "maximum) * 2.0 * factor"));
+    const checked = await slm(["kernels", "watch", path, ...more, "--no-bench"]);
+    assert.equal(JSON.parse(checked.stdout).results[0].entryPoint, "forward");
+  });
+
   test("watch --once checks without timing, times against an older file, and knows every file of a kernel", async () => {
     const path = copy((text) => text);
     const checked = await slm(["kernels", "watch", path, "--once", "--no-bench", "--real", "f32", "--json"]);

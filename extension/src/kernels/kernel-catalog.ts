@@ -1,7 +1,8 @@
-/** The kernels of the workspace's engine, and whether a file is one of them. */
+/** The kernels of the workspace's engine, and which files can be run. */
 import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import * as vscode from "vscode";
+import { isAnnotated } from "../../../engine/kernels/bench-annotations.js";
 import { entryPointsOf, type ListedKernel } from "../../language/kernels.js";
 import type { SlmCli } from "../cli/slm-cli.js";
 
@@ -22,9 +23,13 @@ export class KernelCatalog implements vscode.Disposable {
     return this.#kernels;
   }
 
-  /** Whether a document is a kernel of the engine, or a copy that is being changed. */
-  async has(document: vscode.TextDocument): Promise<boolean> {
+  /**
+   * Whether there is a problem to run a document on: it states one, or it is a kernel of the engine or a copy that is
+   * being changed.
+   */
+  async canRun(document: vscode.TextDocument): Promise<boolean> {
     if (!vscode.workspace.isTrusted) return false;
+    if (isAnnotated(document.getText())) return true;
     try {
       const { fsPath } = document.uri;
       const files = (await this.kernels()).flatMap(({ variants }) => variants.flatMap(({ files }) => files));

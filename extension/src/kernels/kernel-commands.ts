@@ -6,11 +6,12 @@ import { basename, dirname, join } from "node:path";
 import * as vscode from "vscode";
 import { messageOf } from "../../host-data/slm-command.js";
 import {
-  describeError,
   describeResult,
-  entryPointsOf,
+  faultsOfResult,
   type KernelResult,
+  nameOfResult,
   type ReportedDiagnostic,
+  resultsByLine,
 } from "../../language/kernels.js";
 import { CliError } from "../cli/cli-error.js";
 import type { SlmCli } from "../cli/slm-cli.js";
@@ -21,9 +22,9 @@ import type { ShaderDiagnostics } from "./shader-diagnostics.js";
 
 interface Report {
   readonly results?: readonly KernelResult[];
-  /** What the adapter cannot run. */
-  readonly compiledOnly?: readonly Pick<KernelResult, "kernel" | "variant" | "real">[];
-  readonly diagnostics?: readonly ReportedDiagnostic[];
+  /** What the adapter cannot run, and what does not say what it is run on. */
+  readonly compiledOnly?: readonly Pick<KernelResult, "entryPoint" | "variant" | "real">[];
+  readonly diagnostics?: readonly (ReportedDiagnostic & { readonly file: string })[];
   readonly message?: string;
 }
 
@@ -49,7 +50,7 @@ export class KernelCommands {
 
   async #check(document: vscode.TextDocument): Promise<void> {
     const file = document.uri.fsPath;
-    if (await this.catalog.has(document)) return this.#watch(document, "Checking", ["--no-bench"]);
+    if (await this.catalog.canRun(document)) return this.#watch(document, "Checking", ["--no-bench"]);
     const report = await this.#run(document, "Compiling", ["kernels", "compile", "--json", "--", file]);
     if (report === undefined) return;
     this.diagnostics.show(document, report.diagnostics ?? []);
@@ -61,7 +62,6 @@ export class KernelCommands {
   }
 
   async #benchmark(document: vscode.TextDocument): Promise<void> {
-    await this.#needKernel(document);
     const text = document.getText();
     await this.#watch(document, "Timing", []);
     if (this.results.of(document.uri) === undefined) return;
@@ -71,7 +71,6 @@ export class KernelCommands {
   }
 
   async #compare(document: vscode.TextDocument): Promise<void> {
-    await this.#needKernel(document);
     const last = this.#lastOf(document);
     if (!existsSync(last))
       throw new CliError(
@@ -84,13 +83,6 @@ export class KernelCommands {
   #lastOf({ uri }: vscode.TextDocument): string {
     const name = createHash("sha256").update(uri.toString()).digest("hex").slice(0, 16);
     return join(this.storage.fsPath, "kernels", name, basename(uri.fsPath));
-  }
-
-  async #needKernel(document: vscode.TextDocument): Promise<void> {
-    if (await this.catalog.has(document)) return;
-    throw new CliError(
-      `${basename(document.uri.fsPath)} is no kernel of the engine, so there is no problem to time it on. Check compiles it.`,
-    );
   }
 
   async #watch(document: vscode.TextDocument, doing: string, more: readonly string[]): Promise<void> {
@@ -107,27 +99,29 @@ export class KernelCommands {
     if (report === undefined) return;
     const { results, compiledOnly = [], diagnostics = [], message } = report;
     if (results === undefined) {
-      this.diagnostics.show(document, diagnostics);
-      if (diagnostics.length === 0) throw new CliError(message ?? `${basename(file)} could not be checked.`);
+      /* what is wrong with the file that it is compared with has no place in this one */
+      const here = diagnostics.filter((each) => each.file === file);
+      this.diagnostics.show(document, here);
+      if (here.length === 0) throw new CliError(message ?? `${basename(file)} could not be checked.`);
       return;
     }
-    const line = (entryPointsOf(document.getText())[0]?.line ?? 0) + 1;
-    this.diagnostics.show(
-      document,
-      results
+    const wrong = [...resultsByLine(document.getText(), results)].flatMap(([line, found]) =>
+      found
         .filter(({ passed }) => !passed)
-        .map(({ kernel, variant, real, worstError, seed }) => ({
+        .flatMap(faultsOfResult)
+        .map((message) => ({
           severity: "error" as const,
-          line,
-          column: document.lineAt(line - 1).firstNonWhitespaceCharacterIndex + 1,
-          message: `${kernel} / ${variant} / ${real} is off from its reference by ${describeError(worstError)} (seed ${seed}).`,
+          line: line + 1,
+          column: document.lineAt(line).firstNonWhitespaceCharacterIndex + 1,
+          message,
         })),
     );
+    this.diagnostics.show(document, wrong);
     this.results.show(document, results);
     /* what is drawn after the entry point is no text, so this is what screen readers hear */
     const summary = [
       ...results.map(describeResult),
-      ...compiledOnly.map(({ variant, real }) => `${variant} ${real}: compiles; the adapter cannot run it`),
+      ...compiledOnly.map((one) => `${nameOfResult(one)}: compiles, but was not run`),
     ].join("; ");
     vscode.window.setStatusBarMessage(`${basename(file)}: ${summary}`, 20_000);
   }

@@ -1,6 +1,6 @@
 /** What was found about a kernel, after its entry point, until the file changes. */
 import * as vscode from "vscode";
-import { describeResult, entryPointsOf, type KernelResult, resultsTable } from "../../language/kernels.js";
+import { describeResult, type KernelResult, resultsByLine, resultsTable } from "../../language/kernels.js";
 
 export class KernelResults implements vscode.Disposable {
   readonly #results = new Map<string, readonly KernelResult[]>();
@@ -41,20 +41,19 @@ export class KernelResults implements vscode.Disposable {
 
   #draw(editor: vscode.TextEditor): void {
     if (editor.document.languageId !== "wgsl") return;
-    const results = this.#results.get(editor.document.uri.toString()) ?? [];
-    const line = entryPointsOf(editor.document.getText())[0]?.line ?? 0;
-    if (results.length === 0) {
-      editor.setDecorations(this.#decoration, []);
-      return;
-    }
-    const { range } = editor.document.lineAt(line);
-    editor.setDecorations(this.#decoration, [
-      {
-        range: new vscode.Range(range.end, range.end),
-        hoverMessage: new vscode.MarkdownString(resultsTable(results)),
-        renderOptions: { after: { contentText: results.map(describeResult).join("    ") } },
-      },
-    ]);
+    const { document } = editor;
+    const results = this.#results.get(document.uri.toString()) ?? [];
+    editor.setDecorations(
+      this.#decoration,
+      [...resultsByLine(document.getText(), results)].map(([line, found]) => {
+        const { end } = document.lineAt(line).range;
+        return {
+          range: new vscode.Range(end, end),
+          hoverMessage: new vscode.MarkdownString(resultsTable(found)),
+          renderOptions: { after: { contentText: found.map(describeResult).join("    ") } },
+        };
+      }),
+    );
   }
 
   dispose(): void {

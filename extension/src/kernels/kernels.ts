@@ -50,13 +50,15 @@ async function lenses(document: vscode.TextDocument, catalog: KernelCatalog): Pr
   const range = document.lineAt(entryPointsOf(document.getText())[0]?.start ?? 0).range;
   const lens = (title: string, command: string, tooltip: string) =>
     new vscode.CodeLens(range, { title, command, tooltip, arguments: [document.uri] });
-  const isKernel = await catalog.has(document);
+  const canRun = await catalog.canRun(document);
   const check = lens(
     "$(check) Check",
     "slmForge.kernels.check",
-    isKernel ? "Compare with the float64 reference on random input" : "Compile it on this adapter",
+    canRun
+      ? "Run it on random input, and compare with its reference"
+      : "Compile it on this adapter; with // @bench lines above an entry point it is run and timed",
   );
-  if (!isKernel) return [check];
+  if (!canRun) return [check];
   return [
     check,
     lens(

@@ -216,6 +216,24 @@ describe("kernels", () => {
     await rejected(wrong, ValidationError, /"input" takes 101 × f32 from 0 of "numbers", which holds 100/);
   });
 
+  test("arrayLength counts what was given, whatever the buffer was rounded up to", async () => {
+    const text = `@group(0) @binding(0) var<storage, read> input: array<f32>;
+@group(0) @binding(1) var<storage, read_write> output: array<u32>;
+@compute @workgroup_size(1) fn main() { output[0] = arrayLength(&input); }
+`;
+    const odd = await gpu.createBuffer("an odd length", "f32", 13);
+    const count = await gpu.createBuffer("count", "u32", 1);
+    const plan = await recording({
+      kernel: { file: "count.wgsl", text },
+      bindings: { input: whole(odd), output: whole(count) },
+      params: {},
+      workgroups: [1, 1, 1],
+    });
+    plan.run();
+    assert.deepEqual([...(await count.read())], [13]);
+    plan.dispose();
+  });
+
   test("more workgroups than a dimension takes", async () => {
     const limit = gpu.device.limits.maxComputeWorkgroupsPerDimension;
     const wrong = recording({ workgroups: [1, limit + 1, 1] });

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ShaderError } from "../../../engine/gpu/index.js";
-import { applyTunables, blankComments, entryPoints, reflect } from "../../../engine/gpu/wgsl.js";
+import { applyTunables, reflect } from "../../../engine/gpu/wgsl.js";
+import { blankComments, entryPoints } from "../../../engine/gpu/wgsl-text.js";
 
 const lines = (text: string) => text.split("\n").length;
 
@@ -134,10 +135,18 @@ describe("reflection", () => {
   test("gives what an entry point uses, through the functions that it calls, by binding number", () => {
     const layout = reflect("k.wgsl", KERNEL, "first");
     assert.deepEqual(layout.bindings, [
-      { name: "params", binding: 0, kind: "uniform", dtype: undefined, lanes: 1 },
-      { name: "output", binding: 1, kind: "read_write", dtype: "u32", lanes: 1 },
-      { name: "input", binding: 2, kind: "read", dtype: "f32", lanes: 4 },
-      { name: "signs", binding: 4, kind: "read", dtype: "i32", lanes: 1 },
+      {
+        name: "params",
+        binding: 0,
+        kind: "uniform",
+        dtype: undefined,
+        lanes: 1,
+        stride: undefined,
+        size: 12,
+      },
+      { name: "output", binding: 1, kind: "read_write", dtype: "u32", lanes: 1, stride: 4, size: undefined },
+      { name: "input", binding: 2, kind: "read", dtype: "f32", lanes: 4, stride: 16, size: undefined },
+      { name: "signs", binding: 4, kind: "read", dtype: "i32", lanes: 1, stride: 4, size: undefined },
     ]);
     assert.deepEqual(layout.uniform, {
       name: "params",
@@ -157,6 +166,34 @@ describe("reflection", () => {
       ],
     );
     assert.equal(second.uniform, undefined);
+  });
+
+  test("knows elements and sizes of fixed arrays, halves, matrices and structures, and a uniform of one value", () => {
+    const text = `const N = 8u;
+struct Pair { a: f32, b: u32 }
+@group(0) @binding(0) var<uniform> n: u32;
+@group(0) @binding(1) var<storage, read> fixed: array<vec4<f32>, N>;
+@group(0) @binding(2) var<storage, read> halves: array<f16>;
+@group(0) @binding(3) var<storage, read> turns: array<mat3x3f>;
+@group(0) @binding(4) var<storage, read_write> pairs: array<Pair>;
+@group(0) @binding(5) var<storage, read_write> total: atomic<u32>;
+@compute @workgroup_size(1) fn main() {
+  pairs[n].a = fixed[0].x + f32(halves[0]) + turns[0][0].x;
+  atomicAdd(&total, 1);
+}
+`;
+    const { bindings, uniform } = reflect("k.wgsl", text, "main");
+    assert.deepEqual(uniform?.fields, [{ name: "n", offset: 0, type: "u32" }]);
+    assert.deepEqual(
+      bindings.slice(1).map(({ name, dtype, lanes, stride, size }) => [name, dtype, lanes, stride, size]),
+      [
+        ["fixed", "f32", 4, undefined, 128],
+        ["halves", "f16", 1, 2, undefined],
+        ["turns", "f32", 3, 48, undefined],
+        ["pairs", undefined, 1, 8, undefined],
+        ["total", "u32", 1, undefined, 4],
+      ],
+    );
   });
 
   test("a member or a field of the same name as a binding is no use of it", () => {

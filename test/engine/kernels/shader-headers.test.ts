@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { shadersFolder } from "../../../engine/gpu/index.js";
-import { blankComments, entryPoints } from "../../../engine/gpu/wgsl.js";
+import { blankComments, entryPoints } from "../../../engine/gpu/wgsl-text.js";
 
 const files = readdirSync(shadersFolder()).filter((name) => name.endsWith(".wgsl"));
 

@@ -15,6 +15,23 @@ fn double(@builtin(global_invocation_id) i: vec3u) {
 }
 `;
 
+/** Two entry points, each of which states its problem. */
+const STATED = `@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+// @bench workgroups: 16; buffer x: 1024; buffer y: 1024; bytes: 8 * 1024
+@compute @workgroup_size(64)
+fn double(@builtin(global_invocation_id) i: vec3u) {
+  y[i.x] = x[i.x] + x[i.x];
+}
+
+// @bench workgroups: 16; buffer x: 1024; buffer y: 1024; flops: 1024
+@compute @workgroup_size(64)
+fn halve(@builtin(global_invocation_id) i: vec3u) {
+  y[i.x] = 0.5 * x[i.x];
+}
+`;
+
 async function open(path: string): Promise<vscode.TextDocument> {
   const document = await vscode.workspace.openTextDocument(path);
   await vscode.window.showTextDocument(document);
@@ -58,7 +75,7 @@ describe("a WGSL file in the editor", () => {
     await vscode.commands.executeCommand("workbench.action.closeAllEditors");
   });
 
-  it("of anybody is compiled as one types, and offers the check alone", async () => {
+  it("of anybody is compiled as one types, offers the check alone, and is told what it must say to be timed", async () => {
     const path = join(folder(), "own.wgsl");
     writeFileSync(path, OWN);
     const document = await open(path);
@@ -73,6 +90,43 @@ describe("a WGSL file in the editor", () => {
     assert.equal(document.getText(error.range), "factor");
     await replace(document, "factor", "3.0");
     await until("the correction", () => (errors(document).length === 0 ? true : undefined));
+    /* what it would have to say to be timed is told where it belongs */
+    await vscode.commands.executeCommand("slmForge.kernels.benchmark", document.uri);
+    const [missing] = errors(document);
+    assert.match(
+      missing.message,
+      /"double" does not say what it is run on\. .*: \/\/ @bench workgroups: 1024; /,
+    );
+    assert.match(document.lineAt(missing.range.start.line).text, /^fn double/);
+    assert.equal(kernels.resultsOf(document.uri), undefined);
+  });
+
+  it("of anybody that states its problem is checked, timed and compared, by entry point", async () => {
+    const path = join(folder(), "stated.wgsl");
+    writeFileSync(path, STATED);
+    const document = await open(path);
+    assert.deepEqual(await lenses(document), ["Check", "Benchmark", "Compare with last"]);
+    await vscode.commands.executeCommand("slmForge.kernels.benchmark", document.uri);
+    const timed = kernels.resultsOf(document.uri) ?? [];
+    assert.deepEqual(
+      timed.map(({ entryPoint, passed, bound }) => [entryPoint, passed, bound]),
+      [
+        ["double", true, "memory"],
+        ["halve", true, "arithmetic"],
+      ],
+    );
+    assert.ok(
+      timed.every(({ milliseconds, ceiling }) => milliseconds !== undefined && ceiling !== undefined),
+    );
+    await replace(document, "0.5 * x[i.x]", "log(-1.0 - abs(x[i.x]))");
+    await vscode.commands.executeCommand("slmForge.kernels.compare", document.uri);
+    const [double, halve] = kernels.resultsOf(document.uri) ?? [];
+    assert.deepEqual([double?.passed, halve?.passed], [true, false]);
+    assert.ok((halve?.previousMilliseconds ?? 0) > 0);
+    const [wrong, ...others] = errors(document);
+    assert.deepEqual(others, []);
+    assert.match(wrong.message, /^1024 of the 1024 values of y are NaN; /);
+    assert.match(document.lineAt(wrong.range.start.line).text, /^fn halve/);
   });
 
   it("that is a kernel is checked, with its worst error after the entry point", async () => {
