@@ -17,7 +17,7 @@ export { clusterDescriptions } from "./describe-stored.js";
 export { type EmbeddedUnit, Embeddings, type EmbeddingsManifest } from "./embeddings.js";
 export type { Encoded, Encoder, EncoderKind } from "./encoder.js";
 export { ClustersError } from "./errors.js";
-export { type GivenVectorsOptions, givenVectors } from "./given-vectors.js";
+export { documentVectors, givenVectors } from "./given-vectors.js";
 export {
   bootstrapNoise,
   divergence,
@@ -34,3 +34,4 @@ export { fitLsi, LsiEncoder, type LsiModel, type LsiOptions, loadLsi, saveLsi } 
 export { sentenceEncoder } from "./sentence-encoder.js";
 export { type FoundDocument, type StoredDocument, StoredDocuments } from "./stored-documents.js";
 export { DEFAULT_WINDOW, type Unit, Units } from "./units.js";
+export { VectorFile, type VectorFileOptions } from "./vector-file.js";
