@@ -71,7 +71,7 @@ export async function groupGeneric(
   { filtered = false, key }: { filtered?: boolean; key?: string } = {},
 ): Promise<Grouping> {
   const { config, stages, gpu } = job;
-  const { kind, window, dimensions, sample, encoder: encoderFolder } = config.embeddings;
+  const { kind, window, dimensions, sample } = config.embeddings;
   const units = new Units(text.generic.train, window);
   const count = "k" in method ? method.k : method.branching ** method.depth;
   if (count > units.count) {
@@ -86,8 +86,8 @@ export async function groupGeneric(
   const identity = text.generic.train.manifest.identity;
   const encoder = await encoderOf(job, text, text.generic.train, "train");
   const embedded = {
-    ...{ identity, kind, window, dimensions, sample, encoder: encoderFolder ?? null, seed },
-    ...(kind === "given" && { vectors: encoder?.identity }),
+    ...{ identity, kind, window, dimensions, sample, seed },
+    encoder: encoder?.identity ?? null,
   };
   let embeddings: Embeddings | undefined;
   try {
