@@ -114,7 +114,7 @@ export async function groupGeneric(
     });
     const assignments = trainable(job, text, units, clusters, filtered);
     const sizes = sizesOf(units, assignments, clusters.count);
-    return { clusters, units, assignments, sizes, folder, captured: capturedBy(embeddings) };
+    return { clusters, units, assignments, sizes, folder, captured: embeddings.captured() };
   } finally {
     embeddings?.close();
     encoder?.dispose();
@@ -204,25 +204,16 @@ export async function assignSet(
 const STRANGE = 0.5;
 
 /** Words for a set whose clusters say little about it; undefined for the others. */
-export function strangeness(set: DomainUnits, generic: Grouping): string | undefined {
+export function strangeness(
+  set: Pick<DomainUnits, "captured">,
+  generic: Pick<Grouping, "captured">,
+): string | undefined {
   if (set.captured >= STRANGE * generic.captured) return undefined;
   const [own, usual] = [set.captured, generic.captured].map((share) => `${(100 * share).toFixed(0)} %`);
   return (
     `its vectors hold ${own} of its text, ${usual} of the generic text: it is unlike the generic text, and its clusters ` +
     "say little about it. Generic text nearer to it would help; without, methods that need no clusters are as good."
   );
-}
-
-/** Units whose records are read at once. */
-const RECORDS = 65_536;
-
-function capturedBy(embeddings: Embeddings): number {
-  let sum = 0;
-  for (let first = 0; first < embeddings.rows; first += RECORDS) {
-    for (const { captured } of embeddings.units(first, Math.min(RECORDS, embeddings.rows - first)))
-      sum += captured;
-  }
-  return sum / embeddings.rows;
 }
 
 /** Undefined for LSI, whose model is made of the generic text and kept with its clusters. */
