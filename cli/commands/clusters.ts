@@ -4,7 +4,6 @@ import { withGpu } from "../../engine/gpu/index.js";
 import {
   type AssignedUnits,
   agreement,
-  bootstrapNoise,
   type ClusterDescription,
   Clusters,
   ClustersError,
@@ -19,6 +18,7 @@ import {
   Units,
 } from "../../specialization/clusters/index.js";
 import { addDomainFigures } from "../../specialization/planner/index.js";
+import { bootstrapNoise } from "../../specialization/sampling/index.js";
 import { strangeness } from "../../specialization/stages/grouping.js";
 import { domainName } from "../../specialization/stages/text-path.js";
 import type { Tokenizer } from "../../specialization/tokenizer/index.js";
@@ -246,7 +246,7 @@ async function assign(folder: string, text: readonly string[], options: AssignOp
       `${report.units} units; entropy ${report.entropy.toFixed(2)} nats, ${report.effectiveClusters.toFixed(1)} effective clusters of ${clusters.count}`,
       `top cluster ${report.topCluster} holds ${(100 * report.topShare).toFixed(1)} %`,
       `divergence from the corpus ${report.divergence.toFixed(2)} nats; ${(100 * report.uncovered).toFixed(1)} % lies in clusters without text of the corpus`,
-      `noise: another set of this size would differ by ${(100 * noise.meanVariation).toFixed(0)} % (95 %: ${(100 * noise.highVariation).toFixed(0)} %)`,
+      `noise: another set of this size would differ by ${(100 * noise.mean).toFixed(0)} % (95 %: ${(100 * noise.high).toFixed(0)} %)`,
       `vectors hold ${(100 * captured).toFixed(0)} % of the documents' length`,
       ...(strange === undefined ? [] : [`caution: ${strange}`]),
     ].join("\n"),

@@ -19,16 +19,11 @@ export type { Encoded, Encoder, EncoderKind } from "./encoder.js";
 export { ClustersError } from "./errors.js";
 export { documentVectors, givenVectors } from "./given-vectors.js";
 export {
-  bootstrapNoise,
   divergence,
-  entropy,
   type Histogram,
-  type HistogramNoise,
   type HistogramReport,
   histogram,
   reportHistogram,
-  topCluster,
-  totalVariation,
 } from "./histogram.js";
 export { fitLsi, LsiEncoder, type LsiModel, type LsiOptions, loadLsi, saveLsi } from "./lsi.js";
 export { sentenceEncoder } from "./sentence-encoder.js";
