@@ -153,6 +153,8 @@ export class Session {
   /** Prints what a run would be and take. A run that cannot be made is refused after that. */
   async dryRun(): Promise<void> {
     const { config, gpu } = this;
+    /* since the process began: a run of its own loads the program and opens the device again */
+    const opened = performance.now() / 1000;
     const { data, architecture, source } = await this.#prepare();
     await source?.close();
     const { training } = config;
@@ -168,7 +170,8 @@ export class Session {
     try {
       memory = await trainingMemory(gpu, config, { architecture });
       this.#checkMemory(memory);
-      times = await measureRun(gpu, config, { architecture, data });
+      const measured = await measureRun(gpu, config, { architecture, data });
+      times = { ...measured, start: opened + measured.start };
       await checkDisk(config.output.runs, disk);
     } catch (error) {
       refusal = (error as Error).message;

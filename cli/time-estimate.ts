@@ -4,13 +4,15 @@ import { evaluationBatches } from "../specialization/training/evaluate.js";
 import type { RunTimes } from "../specialization/training/measure-step.js";
 import type { PreparedData } from "../specialization/training/prepare.js";
 
-/** Backward costs about twice what forward does. */
-const FORWARD_SHARE = 1 / 3;
 /** Read from the device, hashed and written; disks and processors of any age manage about this. */
 const CHECKPOINT_BYTES_PER_SECOND = 250e6;
+/** However small: its files are synced one by one, and the folder after them. */
+const CHECKPOINT_SECONDS = 0.1;
 
 /** Seconds of each part. */
 export interface TimeEstimate {
+  /** Loading the program and the device, and compiling before the first step, evaluation and sample. */
+  readonly start: number;
   readonly training: number;
   readonly evaluations: number;
   readonly samples: number;
@@ -28,21 +30,23 @@ export function estimateTime(
   const { minutes } = training.budget;
   const inMinutes = minutes === undefined ? Number.POSITIVE_INFINITY : (minutes * 60) / times.step;
   const done = Math.max(1, Math.round(Math.min(steps ?? Number.POSITIVE_INFINITY, inMinutes)));
-  const forward = (times.step / training.accumulate) * FORWARD_SHARE;
   const batches = [...data.validation.values()].map((set) =>
     evaluationBatches(set, evaluation.tokens, { context, batch: training.batch }),
   );
-  const evaluations =
-    timesAtEvery(evaluation.every, done, true) * forward * batches.reduce((sum, n) => sum + n, 0);
+  const evaluated = batches.length === 0 ? 0 : timesAtEvery(evaluation.every, done, true);
+  const evaluations = evaluated * batches.reduce((sum, n) => sum + n, 0) * (times.evaluationBatch ?? 0);
   const sampled =
     timesAtEvery(samples.every, done, samples.every === 0) *
     samples.prompts.length *
     samples.tokens *
     (times.sampledToken ?? 0);
-  const saving =
-    timesAtEvery(checkpoints.every, done, true) * (checkpointBytes / CHECKPOINT_BYTES_PER_SECOND);
+  /* while a model still learns, every evaluation finds it the best so far */
+  const best = checkpoints.keepBest && evaluation.every > 0 ? evaluated : 0;
+  const saved = Math.min(done, timesAtEvery(checkpoints.every, done, true) + best);
+  const saving = saved * (CHECKPOINT_SECONDS + checkpointBytes / CHECKPOINT_BYTES_PER_SECOND);
   const seconds = Math.min(done * times.step, (minutes ?? Number.POSITIVE_INFINITY) * 60);
   return {
+    start: times.start,
     training: seconds,
     evaluations,
     samples: sampled,

@@ -67,12 +67,21 @@ export function describePlan(
   return rows.map(([key, value]) => `${key.padEnd(14)} ${value}`);
 }
 
+/** Names of the parts. */
+const PARTS: Readonly<Record<keyof TimeEstimate, string>> = {
+  start: "making ready",
+  training: "training",
+  evaluations: "evaluations",
+  samples: "samples",
+  checkpoints: "checkpoints",
+};
+
 /** The whole, and where it goes when it is not all training. */
 function describeTime({ seconds, secondsOf }: TrainingPlan, minutes: number | undefined): string {
   if (seconds === undefined || secondsOf === undefined) return "unknown";
   const parts = Object.entries(secondsOf)
     .filter(([, each]) => each >= 0.5)
-    .map(([what, each]) => `${what} ${formatDuration(each)}`);
+    .map(([what, each]) => `${PARTS[what as keyof TimeEstimate]} ${formatDuration(each)}`);
   const budget = minutes === undefined ? "" : "; minutes of the budget count training alone";
   return `about ${formatDuration(seconds)}${parts.length > 1 ? ` (${parts.join(", ")}${budget})` : ""}`;
 }

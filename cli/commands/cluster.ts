@@ -21,7 +21,7 @@ interface ClusterOptions extends TextArgument {
   readonly tree?: { branching: number; depth: number };
   readonly embeddings?: string;
   readonly dimensions?: number;
-  readonly window: number;
+  readonly window?: number;
   readonly seed: number;
   readonly iterations?: number;
   readonly agreement: boolean;
@@ -41,7 +41,7 @@ export function registerCluster(program: Command): void {
       "vectors made with `slm embed` (default: made in <out>-embeddings by LSI)",
     )
     .option("--dimensions <n>", "LSI: dimensions (default 256)", wholeNumber(0))
-    .option("--window <n>", "LSI: longest unit in tokens", wholeNumber(0), DEFAULT_WINDOW)
+    .option("--window <n>", `LSI: longest unit in tokens (default ${DEFAULT_WINDOW})`, wholeNumber(0))
     .option("--seed <n>", "seed", wholeNumber(0), 0)
     .option("--iterations <n>", "updates of the centroids at most (default 25)", wholeNumber(0))
     .option("--no-agreement", "do not cluster again with another seed to see how far both agree")
@@ -60,6 +60,7 @@ function parseTree(value: string): { branching: number; depth: number } {
 
 async function cluster(text: readonly string[], options: ClusterOptions): Promise<void> {
   const method = chooseMethod(options);
+  checkEmbeddings(options);
   const { shards, tokenizer } = await openText(text, options);
   let embeddings: Embeddings | undefined;
   try {
@@ -97,6 +98,20 @@ async function cluster(text: readonly string[], options: ClusterOptions): Promis
   } finally {
     embeddings?.close();
     shards.close();
+  }
+}
+
+/** What says how vectors are made has nothing to say of those that are made already. */
+function checkEmbeddings(options: ClusterOptions): void {
+  if (options.embeddings === undefined) return;
+  for (const key of ["window", "dimensions"] as const) {
+    if (options[key] === undefined) continue;
+    throw new ClustersError({
+      at: `--embeddings and --${key}`,
+      value: options[key],
+      problem: `the vectors of ${options.embeddings} are made already, and have a ${key === "window" ? "window" : "number of dimensions"} of their own`,
+      remedy: `Leave --${key} out, or make other vectors with \`slm embed --${key}\`.`,
+    });
   }
 }
 

@@ -4,7 +4,6 @@ import { withGpu } from "../../engine/gpu/index.js";
 import {
   type AssignedUnits,
   agreement,
-  bootstrapNoise,
   type ClusterDescription,
   Clusters,
   ClustersError,
@@ -19,6 +18,8 @@ import {
   Units,
 } from "../../specialization/clusters/index.js";
 import { addDomainFigures } from "../../specialization/planner/index.js";
+import { bootstrapNoise } from "../../specialization/sampling/index.js";
+import { strangeness } from "../../specialization/stages/grouping.js";
 import { domainName } from "../../specialization/stages/text-path.js";
 import type { Tokenizer } from "../../specialization/tokenizer/index.js";
 import { printJson } from "../print-json.js";
@@ -213,12 +214,14 @@ async function assign(folder: string, text: readonly string[], options: AssignOp
     options.embeddings === undefined
       ? await assignText(clusters, text, options)
       : await assignEmbedded(clusters, options.embeddings, options);
-  if (options.figures !== undefined) await writeFigures(clusters, found, text, options);
   const weights = options.tokensWeighted ? found.lengths : undefined;
   const domain = histogram(found.assignments, clusters.count, weights);
   const report = reportHistogram(domain, histogram(clusters.assignments, clusters.count));
   const noise = bootstrapNoise(found.assignments, clusters.count, { weights });
   const captured = found.captured.reduce((a, b) => a + b, 0) / found.captured.length;
+  const usual = clusters.manifest.embeddings.captured;
+  const strange = usual === undefined ? undefined : strangeness({ captured }, { captured: usual });
+  if (options.figures !== undefined) await writeFigures(clusters, found, strange, text, options);
   if (options.json) {
     console.log(
       JSON.stringify(
@@ -229,6 +232,7 @@ async function assign(folder: string, text: readonly string[], options: AssignOp
           ...report,
           noise,
           captured,
+          strange,
           histogram: [...domain.shares],
         },
         null,
@@ -242,8 +246,9 @@ async function assign(folder: string, text: readonly string[], options: AssignOp
       `${report.units} units; entropy ${report.entropy.toFixed(2)} nats, ${report.effectiveClusters.toFixed(1)} effective clusters of ${clusters.count}`,
       `top cluster ${report.topCluster} holds ${(100 * report.topShare).toFixed(1)} %`,
       `divergence from the corpus ${report.divergence.toFixed(2)} nats; ${(100 * report.uncovered).toFixed(1)} % lies in clusters without text of the corpus`,
-      `noise: another set of this size would differ by ${(100 * noise.meanVariation).toFixed(0)} % (95 %: ${(100 * noise.highVariation).toFixed(0)} %)`,
+      `noise: another set of this size would differ by ${(100 * noise.mean).toFixed(0)} % (95 %: ${(100 * noise.high).toFixed(0)} %)`,
       `vectors hold ${(100 * captured).toFixed(0)} % of the documents' length`,
+      ...(strange === undefined ? [] : [`caution: ${strange}`]),
     ].join("\n"),
   );
 }
@@ -315,6 +320,7 @@ async function assignEmbedded(
 async function writeFigures(
   clusters: Clusters,
   { assignments, documents }: AssignedUnits,
+  strange: string | undefined,
   text: readonly string[],
   { figures, domain, embeddings }: AssignOptions,
 ): Promise<void> {
@@ -328,7 +334,7 @@ async function writeFigures(
   }
   const generic = { documents: [...clusters.sizes()], tokens: [...(await clusters.tokens())] };
   const name = domain ?? domainName(text[0] ?? (embeddings as string));
-  addDomainFigures(figures as string, generic, { name, counts, sources: [...sources.values()] });
+  addDomainFigures(figures as string, generic, { name, counts, sources: [...sources.values()], strange });
 }
 
 async function search(folder: string, words: string, options: CommonOptions): Promise<void> {

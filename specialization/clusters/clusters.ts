@@ -98,6 +98,8 @@ export interface ClustersManifest {
     readonly identity: string;
     readonly kind: EncoderKind;
     readonly window: number;
+    /** Mean share of a unit that its vector holds; absent in folders made before it was kept. */
+    readonly captured?: number;
   };
   readonly tokens: { readonly folder: string; readonly identity: string };
   /** Hash of the tokenizer kept as tokenizer.json; null where there is none. */
@@ -516,6 +518,7 @@ async function write(
       identity: embeddings.manifest.identity,
       kind: embeddings.manifest.kind,
       window: embeddings.manifest.window,
+      captured: embeddings.captured(),
     },
     tokens: { folder: embeddings.manifest.tokens.folder, identity: embeddings.manifest.tokens.identity },
     tokenizer: tokenizer?.hash ?? null,

@@ -15,6 +15,9 @@ export const LSI_FOLDER = "lsi";
 /** Bytes of a unit's record: document, window and length (u32), and captured share (f32). */
 export const UNIT_BYTES = 16;
 
+/** Units whose records are read at once. */
+const RECORDS = 65_536;
+
 const KIND: FolderKind = {
   holds: "embeddings",
   manifest: EMBEDDINGS_MANIFEST,
@@ -156,6 +159,15 @@ export class Embeddings {
       length: bytes.readUInt32LE(i * UNIT_BYTES + 8),
       captured: bytes.readFloatLE(i * UNIT_BYTES + 12),
     }));
+  }
+
+  /** Mean share of a unit's own length that its vector holds. */
+  captured(): number {
+    let sum = 0;
+    for (let first = 0; first < this.rows; first += RECORDS) {
+      for (const { captured } of this.units(first, Math.min(RECORDS, this.rows - first))) sum += captured;
+    }
+    return sum / this.rows;
   }
 
   #read(file: "vectorFile" | "unitFile", size: number, first: number, count: number, into: Buffer): void {

@@ -10,13 +10,12 @@ export interface ClustersProblem {
 
 export class ClustersError extends Error {
   override readonly name = "ClustersError";
-  readonly at: string;
-  readonly remedy: string;
 
-  constructor(details: ClustersProblem, options?: ErrorOptions) {
+  constructor(
+    readonly details: ClustersProblem,
+    options?: ErrorOptions,
+  ) {
     const value = "value" in details ? ` (got ${JSON.stringify(details.value)})` : "";
     super(`${details.at}: ${details.problem}${value}. ${details.remedy}`, options);
-    this.at = details.at;
-    this.remedy = details.remedy;
   }
 }

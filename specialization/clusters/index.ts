@@ -17,20 +17,16 @@ export { clusterDescriptions } from "./describe-stored.js";
 export { type EmbeddedUnit, Embeddings, type EmbeddingsManifest } from "./embeddings.js";
 export type { Encoded, Encoder, EncoderKind } from "./encoder.js";
 export { ClustersError } from "./errors.js";
-export { type GivenVectorsOptions, givenVectors } from "./given-vectors.js";
+export { documentVectors, givenVectors } from "./given-vectors.js";
 export {
-  bootstrapNoise,
   divergence,
-  entropy,
   type Histogram,
-  type HistogramNoise,
   type HistogramReport,
   histogram,
   reportHistogram,
-  topCluster,
-  totalVariation,
 } from "./histogram.js";
 export { fitLsi, LsiEncoder, type LsiModel, type LsiOptions, loadLsi, saveLsi } from "./lsi.js";
 export { sentenceEncoder } from "./sentence-encoder.js";
 export { type FoundDocument, type StoredDocument, StoredDocuments } from "./stored-documents.js";
 export { DEFAULT_WINDOW, type Unit, Units } from "./units.js";
+export { VectorFile, type VectorFileOptions } from "./vector-file.js";

@@ -2,11 +2,13 @@
  * Sentence encoders (the paper: Sentence-BERT) from a local folder, through `@huggingface/transformers`. The package
  * is optional and large, so it is loaded only when it is asked for; nothing is downloaded.
  */
-import { stat } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
+import { createHash } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Tokenizer } from "../tokenizer/index.js";
 import { type Encoder, normalizeRows } from "./encoder.js";
 import { ClustersError } from "./errors.js";
+import { exists, sha256Of } from "./files.js";
 
 export const TRANSFORMERS_PACKAGE = "@huggingface/transformers";
 
@@ -31,18 +33,15 @@ interface FeatureExtractor {
   dispose?(): Promise<unknown>;
 }
 
+const MODEL = "onnx/model.onnx";
+const DESCRIPTIONS = ["config.json", "tokenizer.json", "tokenizer_config.json"];
+
 /**
- * An encoder from `folder`, which holds config.json, tokenizer.json and an ONNX model. Units are decoded with the
- * tokenizer that made the tokens. Throws ClustersError where the package or the model is missing.
+ * An encoder from `folder`, which holds config.json, the files of a tokenizer and an ONNX model. Units are decoded with
+ * the tokenizer that made the tokens. Throws ClustersError where the package or a part of the model is missing.
  */
 export async function sentenceEncoder(folder: string, tokenizer: Tokenizer): Promise<Encoder> {
-  if ((await stat(folder).catch(() => undefined))?.isDirectory() !== true) {
-    throw new ClustersError({
-      at: folder,
-      problem: "no such folder",
-      remedy: "Give the folder of a sentence encoder: config.json, tokenizer.json and onnx/model.onnx.",
-    });
-  }
+  await checkFolder(folder);
   const library = await loadTransformers();
   library.env.allowRemoteModels = false;
   library.env.allowLocalModels = true;
@@ -59,8 +58,7 @@ export async function sentenceEncoder(folder: string, tokenizer: Tokenizer): Pro
       {
         at: folder,
         problem: `cannot be used as a sentence encoder: ${(cause as Error).message}`,
-        remedy:
-          "It needs config.json, tokenizer.json and onnx/model.onnx, as exported for feature extraction.",
+        remedy: REMEDY,
       },
       { cause },
     );
@@ -68,7 +66,7 @@ export async function sentenceEncoder(folder: string, tokenizer: Tokenizer): Pro
   return {
     kind: "sentence-encoder",
     dimensions,
-    identity: JSON.stringify([resolve(folder), dimensions]),
+    identity: await identityOf(folder),
     flops: undefined,
     async encode({ tokens }) {
       const vectors = new Float32Array(tokens.length * dimensions);
@@ -81,6 +79,34 @@ export async function sentenceEncoder(folder: string, tokenizer: Tokenizer): Pro
     },
     dispose: () => void extract.dispose?.(),
   };
+}
+
+const REMEDY = `Give the folder of a sentence encoder as it is published for ${TRANSFORMERS_PACKAGE}, exported for feature extraction: ${[...DESCRIPTIONS, MODEL].join(", ")}.`;
+
+/** What the package would say in other words, or not at all. */
+async function checkFolder(folder: string): Promise<void> {
+  if ((await stat(folder).catch(() => undefined))?.isDirectory() !== true) {
+    throw new ClustersError({ at: folder, problem: "no such folder", remedy: REMEDY });
+  }
+  for (const name of [...DESCRIPTIONS, MODEL]) {
+    const path = join(folder, name);
+    if (!(await exists(path)))
+      throw new ClustersError({ at: folder, problem: `has no ${name}`, remedy: REMEDY });
+    if (name === MODEL) continue;
+    try {
+      JSON.parse(await readFile(path, "utf8"));
+    } catch (cause) {
+      const problem = `not JSON: ${(cause as Error).message}`;
+      throw new ClustersError({ at: path, problem, remedy: "Fetch or write the file again." }, { cause });
+    }
+  }
+}
+
+/** By content, so that another model in the same folder is another encoder, and the same one elsewhere is not. */
+async function identityOf(folder: string): Promise<string> {
+  const hash = createHash("sha256");
+  for (const name of [...DESCRIPTIONS, MODEL]) hash.update(await sha256Of(join(folder, name)));
+  return hash.digest("hex");
 }
 
 async function loadTransformers(): Promise<Transformers> {

@@ -45,7 +45,7 @@ async function figuresOf(
   const { documents, tokens } = grouping.sizes;
   const figures: ClusterFigures["domains"][number][] = [];
   for (const { name, train } of domains) {
-    const assigned = await workshop.assign(grouping, train);
+    const assigned = await workshop.assign(grouping, train, name);
     const { assignments, counts, documents: owners } = assigned;
     /* windows of one document are alike, and are left out together */
     const sources: number[][] = Array.from({ length: train.documentCount }, () => []);

@@ -61,7 +61,7 @@ async function pretrainNetwork(
     text: workshop.textIdentity(assignments, "rows of one cluster"),
     start: plain && projectedFrom(plain.model, projection, seed),
     length: plain ? length / 2 : length,
-    validationClusters: await workshop.documentClusters(grouping, workshop.text.generic.validation),
+    validationClusters: await workshop.validationClusters(grouping),
     ...{ architecture, seed },
   });
   return { ...network, cost: add(network.cost, plain?.cost ?? FREE) };

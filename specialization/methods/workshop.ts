@@ -150,16 +150,20 @@ export class Workshop {
     );
   }
 
-  /** Where a set's windows fall; says so once where the clusters mean little to the set of that name. */
-  async assign(grouping: Grouping, shards: TokenShards, name?: string): Promise<DomainUnits> {
-    const key = `${grouping.folder} ${shards.manifest.identity}`;
+  /**
+   * Where a set's windows fall; says so once where the clusters mean little to the domain.
+   *
+   * @param domain whose text it is; undefined for the generic validation text
+   */
+  async assign(grouping: Grouping, shards: TokenShards, domain?: string): Promise<DomainUnits> {
+    const key = JSON.stringify([grouping.folder, shards.manifest.identity, domain]);
     const assigned = await kept(this.#domainUnits, key, () =>
-      assignSet(this.job, this.text, grouping, shards),
+      assignSet(this.job, this.text, grouping, shards, domain),
     );
-    const strange = name && strangeness(assigned, grouping);
-    if (strange && !this.#strange.has(name)) {
-      this.#strange.add(name);
-      this.job.say(`${name}: ${strange}`);
+    const strange = domain && strangeness(assigned, grouping);
+    if (strange && !this.#strange.has(domain)) {
+      this.#strange.add(domain);
+      this.job.say(`${domain}: ${strange}`);
     }
     return assigned;
   }
@@ -169,10 +173,11 @@ export class Workshop {
     return drawDomainSet(this.job, this.text, domain, size, seed);
   }
 
-  /** Cluster of every document of a set: that of its first window. */
-  async documentClusters(grouping: Grouping, shards: TokenShards): Promise<Uint32Array> {
-    const { assignments, documents } = await this.assign(grouping, shards);
-    const clusters = new Uint32Array(shards.documentCount);
+  /** Cluster of every document of the generic validation text: that of its first window. */
+  async validationClusters(grouping: Grouping): Promise<Uint32Array> {
+    const { validation } = this.text.generic;
+    const { assignments, documents } = await this.assign(grouping, validation);
+    const clusters = new Uint32Array(validation.documentCount);
     for (let unit = documents.length - 1; unit >= 0; unit--) clusters[documents[unit]] = assignments[unit];
     return clusters;
   }

@@ -11,6 +11,7 @@ import {
   totalOf,
 } from "./histogram-statistics.js";
 import {
+  assignmentsOf,
   bootstrapNoise,
   type CredibleInterval,
   credibleIntervals,
@@ -132,7 +133,7 @@ export function diagnoseDomain(
     ...(strange !== undefined && { strange }),
     trust: describeTrust(documents, error, strange),
     intervals: credibleIntervals(covered, generic, posteriorStrength),
-    bootstrap: bootstrapNoise(counts, { seed }),
+    bootstrap: bootstrapNoise(assignmentsOf(counts), counts.length, { seed }),
     ...(splitHalf && { splitHalf }),
     ...(forecast &&
       budget && {

@@ -3,7 +3,6 @@
  * Dirichlet posterior, the bootstrap, and the distance between random halves (PAPER.md §7, needs 3 and 4).
  */
 import { Random } from "../../engine/random.js";
-import { AliasTable } from "./alias-table.js";
 import { type ClusterVector, normalize, totalOf, totalVariation } from "./histogram-statistics.js";
 import { betaMeanDeviation, betaQuantile } from "./special-functions.js";
 
@@ -75,23 +74,56 @@ export interface Noise {
 /** Most draws spent on a noise estimate: large sets need fewer replicates, their noise varies little. */
 const MOST_DRAWS = 5_000_000;
 
-/** Bootstrap: total variation between the histogram and those of as many documents drawn from it with replacement. */
+/**
+ * Bootstrap: total variation between the histogram and those of as many units drawn from it with replacement, which is how
+ * far another set of this size would differ. Near 0 the histogram can be trusted; above some 0.3 it is largely chance.
+ *
+ * @param assignments cluster of every unit
+ * @param options weight of each unit, such as its tokens; by default every unit counts alike
+ * @throws SamplingError when nothing is counted
+ */
 export function bootstrapNoise(
-  counts: ClusterVector,
-  { replicates = 200, seed = 0 }: { replicates?: number; seed?: number } = {},
+  assignments: ArrayLike<number>,
+  clusters: number,
+  {
+    weights,
+    replicates = 200,
+    seed = 0,
+  }: { weights?: ArrayLike<number>; replicates?: number; seed?: number } = {},
 ): Noise {
+  const n = assignments.length;
+  const weightOf = (unit: number) => (weights ? weights[unit] : 1);
+  const counts = new Float64Array(clusters);
+  for (let unit = 0; unit < n; unit++) counts[assignments[unit]] += weightOf(unit);
   const observed = normalize(counts, "domain's histogram");
-  const n = totalOf(counts);
   const random = new Random(seed);
-  const table = new AliasTable(observed);
-  const repeats = Math.min(replicates, Math.max(10, Math.floor(MOST_DRAWS / n)));
-  const draw = new Float64Array(observed.length);
-  const distances = Array.from({ length: repeats }, () => {
-    draw.fill(0);
-    for (let i = 0; i < n; i++) draw[table.draw(random)] += 1 / n;
-    return totalVariation(draw, observed);
-  });
+  const distances: number[] = [];
+  for (let left = replicatesFor(n, replicates); left > 0; left--) {
+    counts.fill(0);
+    for (let i = 0; i < n; i++) {
+      const unit = random.integer(n);
+      counts[assignments[unit]] += weightOf(unit);
+    }
+    /* units without weight may be all that was drawn */
+    if (totalOf(counts) > 0) distances.push(totalVariation(normalize(counts), observed));
+  }
   return summarize(distances);
+}
+
+/** As many replicates as are asked for, but fewer of large sets. */
+function replicatesFor(units: number, wanted: number): number {
+  return Math.min(wanted, Math.max(10, Math.floor(MOST_DRAWS / units)));
+}
+
+/** The cluster of each of the counted units, one cluster after the other. */
+export function assignmentsOf(counts: ClusterVector): Uint32Array {
+  const assignments = new Uint32Array(totalOf(counts));
+  let next = 0;
+  for (let c = 0; c < counts.length; c++) {
+    assignments.fill(c, next, next + counts[c]);
+    next += counts[c];
+  }
+  return assignments;
 }
 
 /** Total variation between the histograms of two random halves of the documents; 1 of an odd number is left out. */
@@ -99,20 +131,14 @@ export function splitHalfDistance(
   counts: ClusterVector,
   { replicates = 50, seed = 0 }: { replicates?: number; seed?: number } = {},
 ): Noise | undefined {
-  const n = totalOf(counts);
+  const documents = assignmentsOf(counts);
+  const n = documents.length;
   const half = Math.floor(n / 2);
   if (half === 0) return undefined;
-  const documents = new Uint32Array(n);
-  let next = 0;
-  for (let c = 0; c < counts.length; c++) {
-    documents.fill(c, next, next + counts[c]);
-    next += counts[c];
-  }
   const random = new Random(seed, 1);
-  const repeats = Math.min(replicates, Math.max(10, Math.floor(MOST_DRAWS / n)));
   const left = new Float64Array(counts.length);
   const right = new Float64Array(counts.length);
-  const distances = Array.from({ length: repeats }, () => {
+  const distances = Array.from({ length: replicatesFor(n, replicates) }, () => {
     left.fill(0);
     right.fill(0);
     for (let i = 0; i < 2 * half; i++) {

@@ -46,8 +46,11 @@ const FORGE_KIND: ConfigKind<ParsedForgeConfig, ForgeConfig> = {
   pathKeys: [
     ["corpus", "train"],
     ["corpus", "validation"],
+    ["corpus", "vectors"],
+    ["corpus", "validationVectors"],
     ["domains", "*", "train"],
     ["domains", "*", "validation"],
+    ["domains", "*", "vectors"],
     ["tokenizer", "file"],
     ["embeddings", "encoder"],
     ["output", "folder"],

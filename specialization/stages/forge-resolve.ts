@@ -180,9 +180,10 @@ function* problemsOf(
       : problem(
           "embeddings.encoder",
           embeddings.encoder,
-          "has no effect with the kind lsi; set embeddings.kind to encoder.",
+          `has no effect with the kind ${embeddings.kind}; set embeddings.kind to encoder.`,
         );
   }
+  yield* vectorProblems(config);
   yield* clusterProblems(config);
   for (const [name, { train, validation = [] }] of Object.entries(config.domains)) {
     const trained = new Set(train);
@@ -209,6 +210,65 @@ function* problemsOf(
     );
   }
   yield* variantProblems(config);
+}
+
+/** Files of given vectors: all that are needed, and none that nobody would read. */
+function* vectorProblems({
+  corpus,
+  domains,
+  embeddings,
+  methods,
+  compare,
+}: ForgeConfig): Generator<ConfigProblem> {
+  const usesValidation = [
+    ...methods,
+    ...Object.values(compare.variants).map(({ method }) => method),
+  ].includes("slm-pn");
+  const isGiven = embeddings.kind === "given";
+  const sets: [key: string, file: string | undefined, text: string, needed: boolean][] = [
+    ["corpus.vectors", corpus.vectors, "corpus.train", true],
+    ...Object.entries(domains).map(([name, { vectors }]): [string, string | undefined, string, boolean] => [
+      `domains.${name}.vectors`,
+      vectors,
+      `domains.${name}.train`,
+      true,
+    ]),
+    [
+      "corpus.validationVectors",
+      corpus.validationVectors,
+      "corpus.validation",
+      corpus.validation !== undefined && usesValidation,
+    ],
+  ];
+  for (const [key, file, text, needed] of sets) {
+    if (isGiven && needed && file === undefined) {
+      yield problem(
+        key,
+        undefined,
+        `is missing; with embeddings.kind given, name a .npy or .parquet file with a vector for each document of ${text}.`,
+      );
+    } else if (!isGiven && file !== undefined) {
+      yield problem(
+        key,
+        file,
+        `has no effect with the kind ${embeddings.kind}; set embeddings.kind to given.`,
+      );
+    }
+  }
+  if (corpus.validation === undefined && corpus.validationVectors !== undefined && isGiven) {
+    yield problem(
+      "corpus.validationVectors",
+      corpus.validationVectors,
+      "has no effect without corpus.validation: what is held out of corpus.train has its vectors in corpus.vectors; remove it.",
+    );
+  }
+  if (!isGiven && embeddings.column !== undefined) {
+    yield problem(
+      "embeddings.column",
+      embeddings.column,
+      `has no effect with the kind ${embeddings.kind}; set embeddings.kind to given.`,
+    );
+  }
 }
 
 function* clusterProblems({ clusters }: ForgeConfig): Generator<ConfigProblem> {

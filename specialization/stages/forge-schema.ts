@@ -19,6 +19,8 @@ import {
 
 const { format, textField, textSeparator, include, exclude, onBadRecord, deduplicate } = dataKeys;
 
+const vectorFile = (what: string) => z.string().min(1).optional().meta(IS_PATH).describe(what);
+
 const corpus = z
   .strictObject({
     train: paths().describe("Generic text: files, globs or folders, read in this order."),
@@ -26,6 +28,12 @@ const corpus = z
       .optional()
       .meta({ computedDefault: "held out of corpus.train" })
       .describe("Generic text to evaluate on."),
+    vectors: vectorFile(
+      "Vectors of the documents of corpus.train, for the kind given: a .npy or .parquet file with a row for each, in the order of reading.",
+    ),
+    validationVectors: vectorFile(
+      "The same of corpus.validation, where that is given and slm-pn is among the methods.",
+    ),
     format,
     textField,
     textSeparator,
@@ -61,6 +69,9 @@ const domain = z
       .max(0.5)
       .default(0.2)
       .describe("Share of the domain's documents held out when validation is not given."),
+    vectors: vectorFile(
+      "Vectors of the documents of train, for the kind given; its validation text needs none.",
+    ),
     share: z.number().min(0).default(1).describe("Weight of the domain where sampling.mix mixes them all."),
   })
   .describe("One domain.");
@@ -75,17 +86,27 @@ const clusterIds = (what: string) => z.array(wholeNumber(0)).default([]).describ
 const embeddings = z
   .strictObject({
     kind: z
-      .enum(["lsi", "encoder"])
+      .enum(["lsi", "encoder", "given"])
       .default("lsi")
-      .describe("lsi needs nothing else; encoder is a sentence encoder of @huggingface/transformers."),
+      .describe(
+        "lsi needs nothing else; encoder is a sentence encoder of @huggingface/transformers; given are vectors of your own, in files that corpus.vectors and the vectors of every domain name.",
+      ),
     dimensions: wholeNumber(2, 4096)
       .default(256)
       .describe("Dimensions of LSI, at most as many as the text allows."),
     window: wholeNumber(8, 131_072)
       .default(1024)
-      .describe("Longest unit in tokens; longer documents are cut."),
+      .describe(
+        "Longest unit in tokens; longer documents are cut, and share the vector that is given for them.",
+      ),
     sample: wholeNumber(2).default(65_536).describe("Units that LSI is fitted on."),
     encoder: z.string().min(1).optional().meta(IS_PATH).describe("Folder of the sentence encoder (ONNX)."),
+    column: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ computedDefault: "the only one" })
+      .describe("Column of lists that holds the given vectors, where Parquet files have several."),
   })
   .prefault({})
   .describe("Vectors of the documents, for clustering.");

@@ -14,7 +14,8 @@ import {
   Units,
 } from "../clusters/index.js";
 import { type ClusterSizes, EXCLUDED } from "../sampling/index.js";
-import type { Tokenizer, TokenShards } from "../tokenizer/index.js";
+import type { TokenShards } from "../tokenizer/index.js";
+import type { ClusteredSet } from "./document-vectors.js";
 import type { Job } from "./job.js";
 import type { JobText } from "./text.js";
 
@@ -70,7 +71,7 @@ export async function groupGeneric(
   { filtered = false, key }: { filtered?: boolean; key?: string } = {},
 ): Promise<Grouping> {
   const { config, stages, gpu } = job;
-  const { kind, window, dimensions, sample, encoder: encoderFolder } = config.embeddings;
+  const { kind, window, dimensions, sample } = config.embeddings;
   const units = new Units(text.generic.train, window);
   const count = "k" in method ? method.k : method.branching ** method.depth;
   if (count > units.count) {
@@ -83,8 +84,11 @@ export async function groupGeneric(
   }
   const seed = config.seed;
   const identity = text.generic.train.manifest.identity;
-  const embedded = { identity, kind, window, dimensions, sample, encoder: encoderFolder ?? null, seed };
-  const encoder = kind === "encoder" ? await encoderOf(job, text.tokenizer) : undefined;
+  const encoder = await encoderOf(job, text, text.generic.train, "train");
+  const embedded = {
+    ...{ identity, kind, window, dimensions, sample, seed },
+    encoder: encoder?.identity ?? null,
+  };
   let embeddings: Embeddings | undefined;
   try {
     job.stage("embeddings", `${units.count} windows`);
@@ -110,7 +114,7 @@ export async function groupGeneric(
     });
     const assignments = trainable(job, text, units, clusters, filtered);
     const sizes = sizesOf(units, assignments, clusters.count);
-    return { clusters, units, assignments, sizes, folder, captured: capturedBy(embeddings) };
+    return { clusters, units, assignments, sizes, folder, captured: embeddings.captured() };
   } finally {
     embeddings?.close();
     encoder?.dispose();
@@ -169,18 +173,23 @@ export function withoutUnits(grouping: Grouping, excluded: Uint8Array): Grouping
   return { ...grouping, assignments, sizes: sizesOf(grouping.units, assignments, grouping.clusters.count) };
 }
 
-/** Where the windows of a set fall. */
+/**
+ * Where the windows of a set fall.
+ *
+ * @param domain whose text it is; undefined for the generic validation text
+ */
 export async function assignSet(
   job: Job,
-  { tokenizer }: JobText,
+  text: JobText,
   { clusters, units: generic }: Grouping,
   tokens: TokenShards,
+  domain?: string,
 ): Promise<DomainUnits> {
   const units = new Units(tokens, generic.window);
-  const isLsi = clusters.manifest.embeddings.kind === "lsi";
-  const encoder = isLsi ? undefined : await encoderOf(job, tokenizer);
-  const { assignments, captured } = await clusters.assignUnits(job.gpu, units, encoder);
-  encoder?.dispose();
+  const encoder = await encoderOf(job, text, tokens, domain === undefined ? "validation" : { domain });
+  const { assignments, captured } = await clusters
+    .assignUnits(job.gpu, units, encoder)
+    .finally(() => encoder?.dispose());
   const counts = new Float64Array(clusters.count);
   for (const cluster of assignments) counts[cluster] += 1;
   return {
@@ -195,7 +204,10 @@ export async function assignSet(
 const STRANGE = 0.5;
 
 /** Words for a set whose clusters say little about it; undefined for the others. */
-export function strangeness(set: DomainUnits, generic: Grouping): string | undefined {
+export function strangeness(
+  set: Pick<DomainUnits, "captured">,
+  generic: Pick<Grouping, "captured">,
+): string | undefined {
   if (set.captured >= STRANGE * generic.captured) return undefined;
   const [own, usual] = [set.captured, generic.captured].map((share) => `${(100 * share).toFixed(0)} %`);
   return (
@@ -204,18 +216,14 @@ export function strangeness(set: DomainUnits, generic: Grouping): string | undef
   );
 }
 
-/** Units whose records are read at once. */
-const RECORDS = 65_536;
-
-function capturedBy(embeddings: Embeddings): number {
-  let sum = 0;
-  for (let first = 0; first < embeddings.rows; first += RECORDS) {
-    for (const { captured } of embeddings.units(first, Math.min(RECORDS, embeddings.rows - first)))
-      sum += captured;
-  }
-  return sum / embeddings.rows;
-}
-
-function encoderOf({ config }: Job, tokenizer: Tokenizer): Promise<Encoder> {
-  return sentenceEncoder(config.embeddings.encoder as string, tokenizer);
+/** Undefined for LSI, whose model is made of the generic text and kept with its clusters. */
+async function encoderOf(
+  { config }: Job,
+  { tokenizer, vectors }: JobText,
+  tokens: TokenShards,
+  of: ClusteredSet,
+): Promise<Encoder | undefined> {
+  const { kind, encoder } = config.embeddings;
+  if (kind === "lsi") return undefined;
+  return vectors ? vectors.encoder(tokens, of) : sentenceEncoder(encoder as string, tokenizer);
 }

@@ -3,6 +3,7 @@
  * networks that do not fit. Looked at without reading more than the first documents, so that an editor can ask often.
  */
 import { statSync } from "node:fs";
+import { ClustersError } from "../clusters/index.js";
 import { type Corpus, CorpusError, documentKey } from "../corpus/index.js";
 import { type Architecture, PRESETS } from "../models/architecture.js";
 import { footprintOf, formatQuantity, type Method, networksOf } from "../planner/index.js";
@@ -10,6 +11,7 @@ import { SCARCE_REPETITIONS } from "../sampling/index.js";
 import type { RunConfig } from "../training/config.js";
 import type { ConfigProblem } from "../training/config-error.js";
 import { corpusOf, type ReadingRules } from "../training/text-set.js";
+import { checkVectorFiles } from "./document-vectors.js";
 import type { ForgeConfig } from "./forge-config.js";
 import { forgeArchitecture } from "./forge-resolve.js";
 
@@ -67,6 +69,7 @@ export async function forgeFindings(config: ForgeConfig, memory: Memory): Promis
   }
   findings.file("tokenizer.file", config.tokenizer.file);
   findings.file("embeddings.encoder", config.embeddings.encoder);
+  await findings.vectors(config);
   findings.memory(config, memory);
   return findings;
 }
@@ -155,6 +158,18 @@ class Findings implements InputFindings {
   file(path: string, given: string | undefined): void {
     if (given === undefined || statSync(given, { throwIfNoEntry: false }) !== undefined) return;
     this.problems.push({ path, value: given, message: `${given} does not exist. Check the path.` });
+  }
+
+  /** Files of given vectors that are not there, cannot be read, or differ in their dimensions. */
+  async vectors(config: ForgeConfig): Promise<void> {
+    if (config.embeddings.kind !== "given") return;
+    try {
+      await checkVectorFiles(config);
+    } catch (error) {
+      if (!(error instanceof ClustersError)) throw error;
+      const { at, value, problem, remedy } = error.details;
+      this.problems.push({ path: at, value, message: `${problem}. ${remedy}` });
+    }
   }
 
   /** Text that does not fill one sequence. */

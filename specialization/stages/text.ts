@@ -18,6 +18,7 @@ import {
   tokensOf,
   trainedTokenizer,
 } from "../training/text-set.js";
+import { DocumentVectors } from "./document-vectors.js";
 import { type DomainSide, halves, heldOut } from "./domain-split.js";
 import type { ForgeConfig } from "./forge-config.js";
 import type { Job } from "./job.js";
@@ -36,6 +37,8 @@ export interface JobText {
   readonly domains: readonly DomainText[];
   /** null where corpus.excludeLeaked is false. */
   readonly leakage: Leakage | null;
+  /** Those that the user gives; undefined where the job makes its own. */
+  readonly vectors: DocumentVectors | undefined;
   close(): void;
 }
 
@@ -45,10 +48,11 @@ interface Source {
   readonly print: string;
 }
 
-/** @throws CorpusError, TokenizerError, TokenShardsError */
+/** @throws CorpusError, TokenizerError, TokenShardsError, ClustersError */
 export async function prepareText(job: Job): Promise<JobText> {
   const { config } = job;
   /* every path is looked at before anything takes time */
+  const vectors = await DocumentVectors.open(job);
   const generic = await genericSources(config);
   const own: [string, Source[]][] = [];
   for (const name of Object.keys(config.domains)) own.push([name, await domainSources(config, name)]);
@@ -71,7 +75,7 @@ export async function prepareText(job: Job): Promise<JobText> {
       domains.push({ name, test, stopping, train: training });
     }
     const leakage = config.corpus.excludeLeaked ? await leakageOf(job, tokenizer, train, domains) : null;
-    return { tokenizer, generic: { train, validation }, domains, leakage, close };
+    return { tokenizer, generic: { train, validation }, domains, leakage, vectors, close };
   } catch (error) {
     close();
     throw error;

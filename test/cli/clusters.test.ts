@@ -157,9 +157,29 @@ test("assigned domains gather in a file that slm plan reads", async () => {
   ]);
   const plan = await slm(["plan", "--clusters", figures, "--domains", "2"]);
   assert.match(plan.stdout, /^law: 12 /m);
+  assert.ok(domains.every(({ strange }) => strange === undefined));
   const text = [tokens, "--figures", figures, "--domain", "law"];
   const tree = await slm(["clusters", "assign", corpus.path("tree"), ...text]);
   assert.match(tree.stderr, /figures\.json holds figures of other clusters \(k = 3\)\. Name another file/);
+});
+
+test("a domain unlike the corpus is said to be, in the figures and by the plan made of them", async () => {
+  const figures = corpus.path("strange.json");
+  const texts = ["?? 123 456 !!", "x = f(y) -> {z};", "日本語の文章です", "ЖЩЪ ЫЭ"];
+  const shards = await corpus.tokens(texts.map((text, offset) => ({ text, shard: "alien", offset })));
+  shards.close();
+  const assign = ["clusters", "assign", clusters, shards.folder, "--figures", figures, "--domain", "alien"];
+  const message =
+    /its vectors hold \d+ % of its text, \d+ % of the generic text: it is unlike the generic text/;
+  assert.match((await json(...assign)).strange, message);
+  const [{ strange }] = readClusterFigures(figures).domains;
+  assert.match(strange ?? "", message);
+  assert.match((await slm(assign)).stdout, new RegExp(`^caution: ${message.source}`, "m"));
+  const plan = await slm(["plan", "--clusters", figures]);
+  assert.match(
+    plan.stdout,
+    /would go to the wrong clusters if clusters could place the domain, and they cannot/,
+  );
 });
 
 test("a folder that holds other work is never said to be deleted", async () => {
@@ -198,6 +218,12 @@ test("what cannot be done is refused with its remedy", async () => {
   const out = ["--out", corpus.path("refused")];
   await refused(["cluster", tokens, ...out], /exactly one of them.*Give --k 256, or --tree 64,2/);
   await refused(["cluster", tokens, "--tree", "64", "--k", "2", ...out], /Two whole numbers/);
+  const made = ["cluster", tokens, "--k", "2", "--embeddings", embeddings, ...out];
+  await refused(
+    [...made, "--window", "1024"],
+    /--embeddings and --window: the vectors of .*embeddings are made already.*\(got 1024\)\. Leave --window out/,
+  );
+  await refused([...made, "--dimensions", "8"], /--embeddings and --dimensions: .*slm embed --dimensions/);
   await refused(
     ["embed", tokens, "--model", "a", "--vectors", "b", ...out],
     /--model and --vectors: only one/,

@@ -77,10 +77,10 @@ describe("a dry run", () => {
     assert.ok(plan.memory.total > 4 * 4 * parameters && plan.memory.total < 2 ** 26);
     assert.ok(plan.diskBytes >= 12 * parameters && plan.diskBytes < 100 * parameters);
     assert.ok(plan.secondsPerStep > 0);
-    const { training, evaluations, samples, checkpoints } = plan.secondsOf;
+    const { start: first, training, evaluations, samples, checkpoints } = plan.secondsOf;
     assert.ok(Math.abs(training - 20 * plan.secondsPerStep) < 1e-9);
     assert.ok(evaluations > 0 && samples === 0 && checkpoints > 0);
-    assert.ok(Math.abs(plan.seconds - (training + evaluations + checkpoints)) < 1e-9);
+    assert.ok(Math.abs(plan.seconds - (first + training + evaluations + checkpoints)) < 1e-9);
     assert.deepEqual(readdirSync(temporary), []);
     const text = await slmIn(folder, "train", "tiny.yaml", "--dry-run");
     assert.match(text.stdout, /^parameters +30\.\d k \(vocabulary 320, 2 layers of 32\)/m);
@@ -115,7 +115,7 @@ describe("a dry run", () => {
     const text = await slmIn(folder, ...parameters);
     assert.match(
       text.stdout,
-      /^time +about .* \(training 30 s, evaluations .*minutes of the budget count training alone\)$/m,
+      /^time +about .* \((?:making ready \d+ s, )?training 30 s, evaluations .*minutes of the budget count training alone\)$/m,
     );
   });
 

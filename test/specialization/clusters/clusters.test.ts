@@ -9,7 +9,6 @@ import { BALANCE, rebalance } from "../../../specialization/clusters/balanced-tr
 import {
   agreement,
   assignToTree,
-  bootstrapNoise,
   buildClusters,
   buildEmbeddings,
   type ClusteringMethod,
@@ -23,6 +22,7 @@ import {
   Units,
 } from "../../../specialization/clusters/index.js";
 import { nearestOnHost } from "../../../specialization/clusters/nearest.js";
+import { bootstrapNoise } from "../../../specialization/sampling/index.js";
 import type { CorpusDocument, TokenShards } from "../../../specialization/tokenizer/index.js";
 import { TopicCorpus, topicDocuments, topicWords } from "./topics.js";
 
@@ -238,7 +238,7 @@ describe("awkward corpora", () => {
     assert.ok(Math.abs(report.topShare - 0.5) < 0.1);
     assert.ok(report.effectiveClusters > 1.9 && report.effectiveClusters <= 2);
     assert.ok(report.divergence > 0.5);
-    assert.ok(bootstrapNoise(assignments, 4, { weights: lengths }).meanVariation > 0.1);
+    assert.ok(bootstrapNoise(assignments, 4, { weights: lengths }).mean > 0.1);
   });
 
   test("a domain unlike anything in the corpus is assigned, and its vectors hold little of it", async () => {

@@ -11,7 +11,6 @@ import {
   fitLsi,
   givenVectors,
   LsiEncoder,
-  sentenceEncoder,
   Units,
 } from "../../../specialization/clusters/index.js";
 import { NpyFile, readNpy, writeNpy } from "../../../specialization/clusters/npy.js";
@@ -361,16 +360,4 @@ describe("given vectors", () => {
     assert.throws(() => file.readIntegers(), /whole numbers/);
     file.close();
   });
-});
-
-test("a sentence encoder without its folder or its package says what to do", async () => {
-  await assert.rejects(sentenceEncoder(corpus.path("no-model"), corpus.tokenizer), /no such folder/);
-  const installed = await import("@huggingface/transformers" as string).then(
-    () => true,
-    () => false,
-  );
-  const expected = installed
-    ? /cannot be used as a sentence encoder/
-    : /npm install @huggingface\/transformers/;
-  await assert.rejects(sentenceEncoder(corpus.folder, corpus.tokenizer), expected);
 });

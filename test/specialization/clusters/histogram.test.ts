@@ -4,14 +4,11 @@ import { test } from "node:test";
 import { Random } from "../../../engine/random.js";
 import {
   agreement,
-  bootstrapNoise,
   ClustersError,
   divergence,
-  entropy,
   histogram,
   overlaps,
   reportHistogram,
-  totalVariation,
 } from "../../../specialization/clusters/index.js";
 
 test("a histogram counts units, or their weights", () => {
@@ -33,7 +30,6 @@ test("entropy, effective clusters and the top cluster", () => {
   assert.ok(Math.abs(report.effectiveClusters - 4) < 1e-12);
   assert.equal(report.topCluster, 0);
   assert.equal(report.topShare, 0.25);
-  assert.equal(entropy([1, 0, 0]), 0);
 });
 
 test("divergence from the generic histogram is finite where generic text is missing, and says so", () => {
@@ -46,26 +42,6 @@ test("divergence from the generic histogram is finite where generic text is miss
   const alien = reportHistogram(histogram([3, 3, 3, 0], 4), generic);
   assert.equal(alien.uncovered, 0.75);
   assert.ok(alien.divergence > 3 && Number.isFinite(alien.divergence));
-});
-
-test("bootstrap noise falls with the square root of the set, and is nothing in one cluster", () => {
-  const random = new Random(3);
-  const draw = (count: number) => Array.from({ length: count }, () => random.integer(16));
-  const small = bootstrapNoise(draw(100), 16);
-  const large = bootstrapNoise(draw(10_000), 16);
-  const ratio = small.meanVariation / large.meanVariation;
-  assert.ok(ratio > 7 && ratio < 14, `${ratio}`);
-  assert.ok(small.highVariation > small.meanVariation);
-  /* mean |Binomial/n − p| over 16 even clusters, half the sum: 16/2 · √(2 p (1 − p) / (π n)) */
-  const expected = 8 * Math.sqrt((2 * (15 / 256)) / (Math.PI * 10_000));
-  assert.ok(Math.abs(large.meanVariation - expected) < 0.15 * expected);
-  assert.equal(bootstrapNoise([2, 2, 2], 4).meanVariation, 0);
-  assert.deepEqual(bootstrapNoise(draw(50), 16, { seed: 4 }).resamples, 200);
-});
-
-test("total variation lies between 0 and 1", () => {
-  assert.equal(totalVariation([0.5, 0.5], [0.5, 0.5]), 0);
-  assert.equal(totalVariation([1, 0], [0, 1]), 1);
 });
 
 test("agreement of clusterings", () => {

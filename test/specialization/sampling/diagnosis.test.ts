@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../../../engine/random.js";
 import { AliasTable } from "../../../specialization/sampling/alias-table.js";
+import { assignmentsOf } from "../../../specialization/sampling/histogram-trust.js";
 import {
   allocateDraws,
   bootstrapNoise,
@@ -16,6 +17,7 @@ import {
   measureLeakage,
   normalize,
   recommendClusterCount,
+  SamplingError,
   scoreCandidate,
   smoothHistogram,
   splitHalfDistance,
@@ -72,7 +74,8 @@ test("the expected error is what simulation finds, and falls with the size of th
 });
 
 test("bootstrap and split-half noise grow with k and shrink with n", () => {
-  const noise = (k: number, n: number) => bootstrapNoise(new Float64Array(k).fill(n / k)).mean;
+  const noise = (k: number, n: number) =>
+    bootstrapNoise(assignmentsOf(new Float64Array(k).fill(n / k)), k).mean;
   assert.ok(noise(4, 256) < noise(16, 256) && noise(16, 256) < noise(256, 256));
   assert.ok(noise(64, 6400) < noise(64, 640));
   /* Binomial with p = ½: E|X/n − ½| → √(1 / 2πn). */
@@ -82,6 +85,26 @@ test("bootstrap and split-half noise grow with k and shrink with n", () => {
   assert.ok(half([500, 500]) < half([50, 50]));
   assert.equal(half([7, 0]), 0);
   assert.equal(splitHalfDistance([1, 0]), undefined);
+});
+
+test("bootstrap noise is that of the binomial, is nothing in one cluster, and counts weights", () => {
+  const random = new Random(3);
+  const draw = (count: number) => Array.from({ length: count }, () => random.integer(16));
+  const small = bootstrapNoise(draw(100), 16);
+  const large = bootstrapNoise(draw(10_000), 16);
+  assert.ok(small.mean > 7 * large.mean && small.mean < 14 * large.mean, `${small.mean}, ${large.mean}`);
+  assert.ok(small.high > small.mean);
+  /* mean |Binomial/n − p| over 16 even clusters, half the sum: 16/2 · √(2 p (1 − p) / (π n)) */
+  const expected = 8 * Math.sqrt((2 * (15 / 256)) / (Math.PI * 10_000));
+  assert.ok(Math.abs(large.mean - expected) < 0.15 * expected);
+  assert.equal(bootstrapNoise([2, 2, 2], 4).mean, 0);
+  assert.equal(bootstrapNoise(draw(50), 16, { seed: 4 }).replicates, 200);
+  /* nearly all weight in one of two units: it is drawn by a binomial of two, and missed by a quarter of the draws */
+  const weighted = bootstrapNoise([0, 1], 2, { weights: [1e6, 1], replicates: 2000 });
+  assert.ok(Math.abs(weighted.mean - 0.25) < 0.05, `${weighted.mean}`);
+  /* a unit without weight is one that tells nothing */
+  assert.equal(bootstrapNoise([0, 1], 2, { weights: [3, 0] }).mean, 0);
+  assert.throws(() => bootstrapNoise([], 4), SamplingError);
 });
 
 test("the words follow the error", () => {

@@ -177,6 +177,7 @@ describe("what is generated from the schema", () => {
     const optional = new Set([
       "tokenizer.file",
       "embeddings.encoder",
+      ...["corpus.vectors", "corpus.validationVectors", "domains.<name>.vectors"],
       "clusters.tree",
       "compare.variants.<name>.branch",
       ...["steps", "tokens", "flops", "minutes"].map((key) => `pretraining.budget.${key}`),

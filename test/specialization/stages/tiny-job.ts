@@ -30,6 +30,12 @@ export function topicText(random: Random, topic: number, sentences = 6 + random.
 
 export const TOPIC_COUNT = TOPICS.length;
 
+/** The words of each topic, and those that all topics share. */
+export const TOPIC_WORDS: readonly (readonly string[])[] = [
+  ...TOPICS.map((words) => words.split(" ")),
+  COMMON,
+];
+
 /** Writes documents as JSONL. */
 export function writeDocuments(path: string, texts: readonly string[], id?: (i: number) => string): string {
   const lines = texts.map((text, i) => JSON.stringify(id ? { text, id: id(i) } : { text }));
