@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { bestOf, frontier, methodRows, winnersOf } from "../../extension/shared/comparison-model.js";
+import { costTable, undominated } from "../../extension/shared/cost-winners.js";
+import { cautionsOf, mergeReports } from "../../extension/shared/merged-reports.js";
 import { formatBytes, formatNumber, formatSeconds, Scale } from "../../extension/shared/scale.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
 
@@ -59,6 +61,126 @@ describe("comparison", () => {
       frontier(REPORT, 10).map(({ entry }) => entry),
       ["slm", "slm-is"],
     );
+  });
+});
+
+/** A method that is trained once for all, and one that is trained for each domain. */
+const COSTS = {
+  ...REPORT,
+  entries: ["once", "each"].map((name) => ({ name, changes: null, inferenceParameters: 10 })),
+  lengths: [0.5, 1],
+  results: ["law", "news"].flatMap((domain) => [
+    ...costing("once", domain, 0.5, [30, 1], 12),
+    ...costing("once", domain, 1, [60, 1], domain === "law" ? 10 : 13),
+    ...costing("each", domain, 1, [0, 20], 9),
+  ]),
+  curves: [{ domains: 1, points: [] }],
+} as unknown as ComparisonReport;
+
+function costing(
+  entry: string,
+  domain: string,
+  length: number,
+  [shared, own]: [number, number],
+  after: number,
+) {
+  const cost = { shared: { flops: shared, seconds: 1 }, perDomain: { flops: own, seconds: 1 } };
+  return [1, 2].map((seed) => ({ ...result(entry, domain, seed, after), length, cost }));
+}
+
+describe("winners by cost", () => {
+  it("are the best that a budget buys, and depend on the number of domains", () => {
+    const one = costTable(COSTS, null, 1);
+    assert.deepEqual(one.budgets, [20]);
+    assert.deepEqual(
+      one.rows.map(({ winners }) => winners.map((winner) => winner?.entry)),
+      [["each"], ["each"]],
+    );
+    const many = costTable(COSTS, null, 10);
+    assert.deepEqual(many.budgets, [50, 100, 200]);
+    const [law, news] = many.rows.map(({ winners }) =>
+      winners.map((winner) => winner && `${winner.entry} ${winner.length}`),
+    );
+    assert.deepEqual(law, ["once 0.5", "once 1", "each 1"]);
+    assert.deepEqual(news, ["once 0.5", "once 0.5", "each 1"]);
+  });
+
+  it("name the methods that none beats in both, each from the cost on from which it is best", () => {
+    const [law] = costTable(COSTS, null, 10).rows;
+    assert.deepEqual(
+      law.undominated.map(({ entry, flops }) => [entry, flops]),
+      [
+        ["once", 40],
+        ["each", 200],
+      ],
+    );
+  });
+
+  it("take one of several points that are equal", () => {
+    const point = { entry: "none", flops: 1, perplexity: 3 };
+    const lengths = [0.5, 1].map((length) => ({ ...point, length }));
+    assert.deepEqual(undominated(lengths), [lengths[1]]);
+  });
+
+  it("leave out budgets beyond what can be read", () => {
+    const results = COSTS.results.map((each, at) => ({
+      ...each,
+      cost: { ...each.cost, perDomain: { flops: 10 ** at, seconds: 1 } },
+      perplexity: { before: null, after: 20 - at },
+    }));
+    const { budgets } = costTable({ ...COSTS, results }, null, 1);
+    assert.equal(budgets.length, 6);
+    assert.deepEqual(
+      budgets,
+      [...budgets].sort((a, b) => a - b),
+    );
+  });
+});
+
+describe("several jobs", () => {
+  const test = { documents: 3, tokens: 500 };
+  const job = (id: string, name: string, domains: readonly object[]) => ({
+    id,
+    report: { ...REPORT, name, domains } as unknown as ComparisonReport,
+  });
+  const first = job("/a", "first", [
+    { name: "law", test },
+    { name: "news", test },
+  ]);
+
+  it("stand in one report, every method under its job", () => {
+    const second = job("/b", "second", [{ name: "law", test }]);
+    const merged = mergeReports([first, second]);
+    assert.deepEqual(
+      methodRows(merged, ALL).map(({ entry }) => entry),
+      ["first: slm", "first: slm-is", "second: slm", "second: slm-is"],
+    );
+    assert.deepEqual(
+      merged.domains.map(({ name }) => name),
+      ["law", "news"],
+    );
+    assert.deepEqual(
+      frontier(merged, 10).map(({ entry }) => entry),
+      ["second: slm", "second: slm-is"],
+    );
+    assert.equal(mergeReports([first]), first.report);
+  });
+
+  it("of one name are told apart by their folders", () => {
+    const merged = mergeReports([first, job("/x/b", "first", first.report.domains)]);
+    assert.deepEqual(
+      merged.entries.slice(2, 4).map(({ name }) => name),
+      ["first (/a): late", "first (x/b): slm"],
+    );
+  });
+
+  it("come with a caution where their numbers cannot be compared", () => {
+    assert.deepEqual(cautionsOf([first]), []);
+    assert.deepEqual(cautionsOf([first, job("/b", "second", first.report.domains)]), []);
+    const other = [{ name: "law", test: { documents: 3, tokens: 700 } }];
+    const [law, macro] = cautionsOf([first, job("/b", "second", other)]);
+    assert.match(law, /^law is tested on 500 and 700 tokens/);
+    assert.match(macro, /over its own domains/);
   });
 });
 

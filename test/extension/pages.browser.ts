@@ -236,13 +236,65 @@ test("the comparison sorts, and names winners", async () => {
   assert.equal(await first(), "slm-is");
   await page.screenshot({ path: join(images, "board-comparison.png"), fullPage: true });
   await checkAccess(page);
-  await page.getByRole("button", { name: /Macro/ }).click();
+  await page.getByRole("button", { name: /Macro/ }).focus();
+  await page.keyboard.press("Enter");
   assert.equal(await first(), "slm-nopt");
   await page.getByRole("columnheader", { name: /Macro ↓/ }).waitFor();
+  assert.ok(await page.getByRole("button", { name: /Macro/ }).evaluate((own) => own.matches(":focus")));
   assert.equal(await page.locator(".winners strong").first().textContent(), "slm-is");
-  await page.getByRole("combobox", { name: /^Domains/ }).selectOption("100");
-  await page.getByText(/Best for their cost: slm-nopt/).waitFor();
   await page.close();
+});
+
+test("the comparison names the winner at a cost for a number of domains, in a table beside the curve", async () => {
+  const page = await open("comparison");
+  const winners = page.getByRole("region", { name: "Winners by cost" });
+  const row = (domain: string) => winners.locator("tr", { hasText: domain });
+  await winners.waitFor();
+  /* pretraining for each domain is the best that money buys, and dear for many domains */
+  assert.match(
+    (await row("medicine").locator("td").last().textContent()) ?? "",
+    /slm-nopt from 20GFLOP.*slm-is/,
+  );
+  await page.getByRole("combobox", { name: /^Domains/ }).selectOption("50");
+  await page.getByText(/Best for their cost: slm-nopt \(1TFLOP/).waitFor();
+  const within = async (domain: string, budget: string) => {
+    const headings = await winners.getByRole("columnheader").allTextContents();
+    const at = headings.indexOf(`≤ ${budget}FLOP`);
+    assert.ok(at > 0, headings.join(", "));
+    return row(domain)
+      .locator("td")
+      .nth(at - 1)
+      .textContent();
+  };
+  assert.match((await within("contracts", "1T")) ?? "", /^slm-nopt/);
+  assert.match((await within("contracts", "2T")) ?? "", /^slm-pn/);
+  assert.match((await within("contracts", "50T")) ?? "", /^slm-is/);
+  assert.equal(await page.locator(".legend .line-sample").count(), 4);
+  await page.getByText("Values", { exact: true }).click();
+  const points = page.getByRole("region", { name: "Points of the chart" });
+  assert.equal(await points.getByRole("row").count(), 1 + 4 * 3);
+  await checkAccess(page);
+  await page.close();
+});
+
+test("reports of several jobs are compared in one page, and stay chosen", async () => {
+  const other = join(folder, "second");
+  mkdirSync(other);
+  await writeReport(other, join("..", "example", "stages", "clusters"), "second");
+  const page = await open("comparison");
+  const box = page.getByRole("checkbox", { name: "second" });
+  await box.focus();
+  await page.keyboard.press("Space");
+  await page.getByRole("rowheader", { name: "second: slm-is" }).first().waitFor();
+  assert.ok(await box.evaluate((own) => own.matches(":focus")));
+  assert.equal(await page.locator(".legend .line-sample").count(), 8);
+  await checkAccess(page);
+  await page.reload();
+  await page.getByRole("rowheader", { name: "second: slm-is" }).first().waitFor();
+  await page.getByRole("checkbox", { name: "second" }).uncheck();
+  await page.getByRole("rowheader", { name: "slm-is", exact: true }).first().waitFor();
+  await page.close();
+  rmSync(other, { recursive: true });
 });
 
 test("report.html is the comparison by itself, without a server", async () => {
@@ -256,7 +308,7 @@ test("report.html is the comparison by itself, without a server", async () => {
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   await page.goto(`file://${file}`);
   await page.locator(".winners li").first().waitFor();
-  assert.match((await page.locator(".summary").textContent()) ?? "", /^a <\/script><b>name: 16 of 16 models/);
+  assert.match((await page.locator(".summary").textContent()) ?? "", /^a <\/script><b>name: 48 of 48 models/);
   assert.equal(await page.locator(".domain-card").count(), report.domains.length);
   assert.equal(await page.locator(".domain-card .bars .own").count(), 2 * report.generic.clusters);
   await page.getByRole("button", { name: /^medicine/ }).click();
