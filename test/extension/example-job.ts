@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../../engine/random.js";
 import { Clusters } from "../../specialization/clusters/index.js";
+import { type CorpusOptions, openCorpus } from "../../specialization/corpus/index.js";
 import type { Method } from "../../specialization/planner/index.js";
 import type {
   ComparisonReport,
@@ -10,10 +11,11 @@ import type {
   SpecialisationResult,
   Spread,
 } from "../../specialization/stages/report-types.js";
+import type { CorpusDocument } from "../../specialization/tokenizer/index.js";
 import { slm } from "../cli/slm.js";
 import { type TopicCorpus, topicDocuments } from "../specialization/clusters/topics.js";
 
-/** Clusters of documents on so many topics, in `folder`; the corpus' own folder keeps the tokens. */
+/** Clusters of documents on so many topics, in `folder`; the corpus' own folder keeps the documents and tokens. */
 export async function makeClusters(
   corpus: TopicCorpus,
   folder: string,
@@ -21,20 +23,40 @@ export async function makeClusters(
   k: number,
 ): Promise<void> {
   const topics = Array.from({ length: k }, (_, topic) => topic);
-  const shards = await corpus.tokens(topicDocuments({ documents, topics, words: 60 }));
+  const path = corpus.path("topics.jsonl");
+  const lines = topicDocuments({ documents, topics, words: 60 }).map(
+    ({ text, source }) => `${JSON.stringify({ text, source })}\n`,
+  );
+  writeFileSync(path, lines.join(""));
+  await clusterFiles(corpus, folder, { paths: [path] }, k);
+}
+
+/** Clusters of what is in files, in `folder`. */
+export async function clusterFiles(
+  corpus: TopicCorpus,
+  folder: string,
+  options: CorpusOptions,
+  k: number,
+  ...embedding: readonly string[]
+): Promise<void> {
+  const documents: CorpusDocument[] = [];
+  for await (const document of openCorpus(options).documents()) documents.push(document);
+  const shards = await corpus.tokens(documents);
   shards.close();
   const tokenizer = corpus.path("tokenizer.json");
   const embeddings = corpus.path("embeddings");
-  await run("embed", shards.folder, "--out", embeddings, "--dimensions", "16");
-  await run(
-    "cluster",
-    shards.folder,
+  await run("embed", shards.folder, "--out", embeddings, "--dimensions", "16", ...embedding);
+  const parameters = [
     "--embeddings",
     embeddings,
     "--tokenizer",
     tokenizer,
-    ...["--k", String(k), "--out", folder],
-  );
+    "--k",
+    String(k),
+    "--out",
+    folder,
+  ];
+  await run("cluster", shards.folder, ...parameters);
 }
 
 async function run(...parameters: string[]): Promise<void> {

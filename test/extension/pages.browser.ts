@@ -192,13 +192,16 @@ test("the cluster explorer weighs clusters, reads and finds documents, and write
   await page.getByText(/\d+ found in/).waitFor();
   assert.ok((await page.locator(".details .document").count()) > 0);
   await page.getByLabel("Search").fill("");
-  await page.getByLabel("Train on cluster 3").uncheck();
+  await page.getByLabel("Train on cluster 3").focus();
+  await page.keyboard.press("Space");
+  const isFocused = await page.getByLabel("Train on cluster 3").evaluate((own) => own.matches(":focus"));
+  assert.ok(isFocused, "the table is built anew around the focus");
   await page.getByLabel("Train on cluster 5").uncheck();
   await page.getByRole("button", { name: "Write to forge.yaml" }).click();
   await page.getByText(/Written to/).waitFor();
   assert.equal(
     readFileSync(join(folder, "forge.yaml"), "utf8"),
-    "# the job\nname: example\ncorpus:\n  paths: [corpus.jsonl] # generic\nclusters:\n  exclude: [3, 5]\n",
+    "# the job\nname: example\ncorpus:\n  paths: [corpus.jsonl] # generic\nclusters:\n  exclude: [ 3, 5 ]\n",
   );
   await page.close();
 });
@@ -209,12 +212,36 @@ test("what is chosen among clusters and not written stays, though the page is lo
   /* 500 steps of 8 × 256 tokens, twice as long for importance sampling */
   assert.equal(await page.getByLabel("Budget, tokens").inputValue(), "2.05M");
   await page.getByLabel("Train on cluster 2").uncheck();
+  await page.locator(".cluster-table tbody button").first().click();
+  await page.locator(".details .document").first().click();
+  const opened = page.getByRole("heading", { name: /^Document \d+$/ });
+  await opened.waitFor();
+  const title = await opened.textContent();
+  const map = page.getByRole("img", { name: /^Map of 600 documents/ });
+  await map.focus();
+  await page.keyboard.press("+");
+  await page.keyboard.press("ArrowLeft");
+  const camera = async () =>
+    JSON.parse(await page.evaluate<string>('sessionStorage.getItem("slm /clusters")')).camera;
+  const before = await camera();
+  assert.ok(before.scale > 0);
+  /* of the canvas alone: what has the focus has a frame; two frames later it is drawn */
+  const picture = () =>
+    page.evaluate<string>(
+      'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(document.querySelector(".map canvas").toDataURL()))))',
+    );
+  const moved = await picture();
+  const asked: string[] = [];
+  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => asked.push(String(payload))));
+  const askedFor = (kind: string) => asked.filter((each) => each.includes(`"${kind}"`)).length;
   await page.reload();
   await page.getByLabel("Train on cluster 2").waitFor();
   assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
-  await page.locator(".cluster-table tbody button").first().click();
-  await page.locator(".details .document").first().click();
-  await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
+  await opened.waitFor();
+  assert.equal(await opened.textContent(), title);
+  assert.deepEqual(await camera(), before);
+  assert.ok((await picture()) === moved, "the map looks as it did");
+  assert.equal(askedFor("load clustering"), 1);
   await page.getByLabel("Search").focus();
   const path = join(folder, "example", "report.json");
   const report = readFileSync(path, "utf8");
@@ -222,6 +249,8 @@ test("what is chosen among clusters and not written stays, though the page is lo
   const { trust } = domains.find(({ name }: { name: string }) => name === "medicine").histograms[0];
   writeFileSync(path, report.replaceAll(JSON.stringify(trust), '"told anew"'));
   await page.getByText("told anew").waitFor();
+  assert.ok(askedFor("load domains") > 0);
+  assert.equal(askedFor("load clustering"), 1, "a map that is there is not sent once more");
   await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
   assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
   assert.ok(await page.getByLabel("Search").evaluate((input) => input.matches(":focus")));
