@@ -140,6 +140,64 @@ test("the dashboard draws runs, zooms, exports, and comes back as it was", async
   assert.equal(before.logY, true);
   await loss.locator("summary").click();
   await loss.getByRole("rowheader", { name: "rate-0.001" }).waitFor();
+  await loss.getByText("Training loss along the axis: 50 of 120 points").waitFor();
+  const series = loss.locator(".values table").last();
+  assert.deepEqual(await series.getByRole("columnheader").allTextContents(), [
+    ...["Step", "rate-0.003", "rate-0.001"],
+  ]);
+  assert.equal(await series.getByRole("row").count(), 1 + 50);
+  assert.match((await series.getByRole("row").last().textContent()) ?? "", /^120\d\.\d+/);
+  await page.close();
+});
+
+test("a drag zooms, Shift-drag pans, a double click resets, and axes change what they measure", async () => {
+  const page = await open("dashboard");
+  await page.getByRole("heading", { name: "Loss · news" }).waitFor();
+  const loss = page.locator("section.card", { has: page.getByRole("heading", { name: "Training loss" }) });
+  const canvas = loss.locator("canvas").last();
+  while (!/rate-0\.001 \d/.test((await canvas.getAttribute("aria-label")) ?? ""))
+    await page.waitForTimeout(50);
+  const zoom = async () => (await stateOf(page)).zoom ?? null;
+  const box = (await canvas.boundingBox())!;
+  const drag = async (from: number, to: number) => {
+    await page.mouse.move(box.x + from, box.y + 100);
+    await page.mouse.down();
+    await page.mouse.move(box.x + to, box.y + 104, { steps: 4 });
+    await page.mouse.up();
+  };
+  await drag(120, 260);
+  const zoomed = await zoom();
+  assert.ok(zoomed.least > 1 && zoomed.greatest < 120, JSON.stringify(zoomed));
+  await page.keyboard.down("Shift");
+  await drag(260, 200);
+  await page.keyboard.up("Shift");
+  const panned = await zoom();
+  assert.ok(panned.least > zoomed.least, JSON.stringify([zoomed, panned]));
+  const width = ({ least, greatest }: { least: number; greatest: number }) => greatest - least;
+  assert.ok(Math.abs(width(panned) - width(zoomed)) < 1e-6 * width(zoomed));
+  await canvas.dblclick({ position: { x: 200, y: 100 } });
+  assert.equal(await zoom(), null);
+
+  /* what lies under the pointer tells which value of the axis is in the middle */
+  const middle = async () => {
+    await canvas.hover({ position: { x: 20, y: 20 } });
+    await canvas.hover({ position: { x: box.width / 2, y: 100 } });
+    return (await loss.locator(".tooltip-title").textContent()) ?? "";
+  };
+  const plain = Number(await middle());
+  assert.ok(plain > 40 && plain < 80, String(plain));
+  await page.getByLabel("Log x").check();
+  const log = Number(await middle());
+  assert.ok(log > 5 && log < 20, String(log));
+  await page.getByLabel("Log x").uncheck();
+  await page.getByLabel("Across").selectOption("tokens");
+  assert.match(await middle(), /^[\d.]+k$/);
+  await page.getByLabel("Across").selectOption("flops");
+  assert.match(await middle(), /^[\d.]+[MGT]$/);
+  await page.getByLabel("Across").selectOption("seconds");
+  assert.match(await middle(), / s$|:/);
+  await loss.locator("summary").click();
+  await loss.getByRole("columnheader", { name: "Time" }).waitFor();
   await page.close();
 });
 
@@ -163,6 +221,7 @@ test("a run begun in a terminal appears, moves, is stopped and resumed from the 
   await item.getByText("running").waitFor();
   const step = async () => Number(/step (\d+)/.exec((await item.textContent()) ?? "")?.[1]);
   while (!((await step()) > 20)) await page.waitForTimeout(100);
+  await item.getByText(/tokens\/s · .* left/).waitFor();
   await page.screenshot({ path: join(images, "board-dashboard-dark.png") });
   await checkAccess(page);
   await page.getByRole("button", { name: "Stop long" }).click();

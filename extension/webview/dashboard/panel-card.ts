@@ -1,4 +1,6 @@
 /** A chart with its title, exports and table of values. */
+
+import { valueRows } from "../../shared/value-rows.js";
 import type { Line } from "../chart/drawing.js";
 import type { LineChart } from "../chart/line-chart.js";
 import { button, element, table } from "../elements.js";
@@ -9,10 +11,15 @@ export interface CardOptions {
   readonly title: string;
   readonly chart: LineChart;
   readonly formatX: () => (value: number) => string;
+  /** What the horizontal axis measures. */
+  readonly nameX: () => string;
   readonly formatY: (value: number) => string;
   lines(): readonly Line[];
   onExport(kind: ExportKind): void;
 }
+
+/** Rows of the table of a series: as many as one listens to. */
+const MOST_ROWS = 50;
 
 export class PanelCard {
   readonly element: HTMLElement;
@@ -39,17 +46,36 @@ export class PanelCard {
     );
   }
 
-  /** Writes the table again, where it is open. */
+  /** Writes the tables again, where they are open. */
   updateTable(): void {
     if (!this.#details.open) return;
+    const lines = this.options.lines();
+    this.#table.replaceChildren(this.#extremes(lines), this.#series(lines));
+  }
+
+  #extremes(lines: readonly Line[]): HTMLElement {
     const { formatY, title, formatX } = this.options;
-    const rows = this.options.lines().map(({ label, x, y }) => {
+    const rows = lines.map(({ label, x, y }) => {
       const found = extremes(y);
       if (found === undefined) return [label, "–", "–", "–", "–"];
       const { first, least, last } = found;
       return [label, formatY(y[first]), formatY(y[last]), formatY(y[least]), formatX()(x[least])];
     });
-    this.#table.replaceChildren(table(title, ["Run", "First", "Last", "Least", "Least at"], rows));
+    return table(title, ["Run", "First", "Last", "Least", "Least at"], rows);
+  }
+
+  #series(lines: readonly Line[]): HTMLElement {
+    const { formatY, title, formatX, nameX } = this.options;
+    const { rows, points } = valueRows(lines, MOST_ROWS);
+    const cells = rows.map(({ x, values }) => [
+      formatX()(x),
+      ...values.map((value) => (Number.isNaN(value) ? "–" : formatY(value))),
+    ]);
+    const part =
+      points > rows.length
+        ? `${rows.length} of ${points} points, evenly spaced; all are in the CSV`
+        : "all points";
+    return table(`${title} along the axis: ${part}`, [nameX(), ...lines.map(({ label }) => label)], cells);
   }
 }
 

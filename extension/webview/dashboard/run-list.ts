@@ -1,6 +1,6 @@
 /** The list of runs beside the charts: which are shown, how far each is, and what can be done with it. */
+import { describeAdvance } from "../../shared/run-text.js";
 import { isActive, isResumable, progressOf, type RunSummary } from "../../shared/runs.js";
-import { formatNumber } from "../../shared/scale.js";
 import { lineSample } from "../chart/line-sample.js";
 import { button, element, keepingFocus } from "../elements.js";
 
@@ -31,13 +31,6 @@ export class RunList {
     box.dataset.control = `show ${run.id}`;
     box.onchange = () => actions.onShow(run.id, box.checked);
     const progress = progressOf(run);
-    const details = [
-      `step ${run.step}${run.budget.steps === null ? "" : ` of ${run.budget.steps}`}`,
-      run.loss === null ? undefined : `loss ${formatNumber(run.loss, 4)}`,
-      isActive(run.state) && run.tokensPerSecond !== null
-        ? `${formatNumber(run.tokensPerSecond)} tok/s`
-        : undefined,
-    ].filter((each) => each !== undefined);
     const controls = canControl
       ? [
           isActive(run.state) &&
@@ -57,7 +50,7 @@ export class RunList {
         element("span", { className: "run-name" }, label),
         element("span", { className: `state state-${run.state}` }, run.state),
       ),
-      element("div", { className: "run-details" }, details.join(" · ")),
+      element("div", { className: "run-details" }, describeAdvance(run)),
       isActive(run.state) && progress !== undefined && progressBar(progress, label),
       run.message !== null && (run.state === "failed" || run.state === "damaged")
         ? element("div", { className: "run-message" }, run.message)
