@@ -19,14 +19,14 @@ export interface CostRow {
 }
 
 export interface CostTable {
-  /** FLOPs, ascending. */
+  /** FLOPs, ascending: round numbers at which some winner is another than for less. */
   readonly budgets: readonly number[];
   readonly rows: readonly CostRow[];
 }
 
 const MOST_BUDGETS = 6;
 
-/** Winners at round budgets, when shared + `domains` × per-domain cost is paid; a row for each domain, then the mean. */
+/** Winners by budget, when shared + `domains` × per-domain cost is paid; a row for each domain, then the mean. */
 export function costTable(report: Compared, size: number | null, domains: number): CostTable {
   const macro = report.curves
     .filter((curve) => curve.domains === domains)
@@ -39,7 +39,12 @@ export function costTable(report: Compared, size: number | null, domains: number
     { domain: undefined, points: macro },
   ].filter((row) => row.points.length > 0);
   const costs = points.flatMap((row) => undominated(row.points)).map(({ flops }) => flops);
-  const budgets = costs.length === 0 ? [] : roundBudgets(Math.min(...costs), Math.max(...costs));
+  const winnersAt = (budget: number) => points.map((row) => winnerWithin(row.points, budget));
+  const changing = roundBudgets(costs).filter((budget, at, all) => {
+    const before = at === 0 ? [] : winnersAt(all[at - 1]);
+    return winnersAt(budget).some((winner, row) => winner !== before[row]);
+  });
+  const budgets = evenly(changing, MOST_BUDGETS);
   const rows = points.map(({ domain, points: own }) => ({
     domain,
     winners: budgets.map((budget) => winnerWithin(own, budget)),
@@ -95,13 +100,19 @@ function winnerWithin(points: readonly CostPoint[], budget: number): CostPoint |
     .at(-1);
 }
 
-/** 1, 2, 5, 10, 20 …: from the first that buys anything to the first that buys all, a few of them evenly. */
-function roundBudgets(least: number, greatest: number): number[] {
+/** 1, 2, 5, 10, 20 …: from the first that buys anything to the first that buys all. */
+function roundBudgets(costs: readonly number[]): number[] {
   const all: number[] = [];
-  for (let exponent = Math.floor(Math.log10(Math.max(1, least))); (all.at(-1) ?? 0) < greatest; exponent++)
+  if (costs.length === 0) return all;
+  const [least, greatest] = [Math.max(1, Math.min(...costs)), Math.max(...costs)];
+  for (let exponent = Math.floor(Math.log10(least)); (all.at(-1) ?? 0) < greatest; exponent++)
     for (const factor of [1, 2, 5])
       if (factor * 10 ** exponent >= least && (all.at(-1) ?? 0) < greatest) all.push(factor * 10 ** exponent);
-  if (all.length <= MOST_BUDGETS) return all;
-  const step = (all.length - 1) / (MOST_BUDGETS - 1);
-  return Array.from({ length: MOST_BUDGETS }, (_, at) => all[Math.round(at * step)]);
+  return all;
+}
+
+/** At most so many of a list, the first and last among them. */
+function evenly(list: readonly number[], most: number): number[] {
+  if (list.length <= most) return [...list];
+  return Array.from({ length: most }, (_, at) => list[Math.round((at * (list.length - 1)) / (most - 1))]);
 }

@@ -21,9 +21,8 @@ export function jobLabels(jobs: readonly JobReport[]): Map<string, string> {
 }
 
 /** One report as it is; of several, every method under its job's label. */
-export function mergeReports(jobs: readonly JobReport[]): Compared {
+export function mergeReports(jobs: readonly JobReport[], labels: ReadonlyMap<string, string>): Compared {
   if (jobs.length === 1) return jobs[0].report;
-  const labels = jobLabels(jobs);
   const renamed = jobs.map(({ id, report }): Compared => {
     const name = (entry: string) => `${labels.get(id)}: ${entry}`;
     const own = <Each extends { readonly entry: string }>(list: readonly Each[]) =>

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { JobReport } from "../../extension/shared/clusters.js";
 import { bestOf, frontier, methodRows, winnersOf } from "../../extension/shared/comparison-model.js";
 import { costTable, undominated } from "../../extension/shared/cost-winners.js";
-import { cautionsOf, mergeReports } from "../../extension/shared/merged-reports.js";
+import { cautionsOf, jobLabels, mergeReports } from "../../extension/shared/merged-reports.js";
 import { formatBytes, formatNumber, formatSeconds, Scale } from "../../extension/shared/scale.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
 
@@ -122,18 +123,23 @@ describe("winners by cost", () => {
     assert.deepEqual(undominated(lengths), [lengths[1]]);
   });
 
-  it("leave out budgets beyond what can be read", () => {
-    const results = COSTS.results.map((each, at) => ({
+  it("are told where one changes, and for a few budgets alone", () => {
+    const [cheap, dear] = [COSTS.results[0], COSTS.results.at(-1)!];
+    const costing = (flops: number) => ({ ...cheap.cost, perDomain: { flops, seconds: 1 } });
+    const two = [
+      { ...cheap, domain: "law", cost: costing(10) },
+      { ...dear, domain: "law", cost: costing(1e9 - 30) },
+    ];
+    assert.deepEqual(costTable({ ...COSTS, results: two }, null, 1).budgets, [50, 1e9]);
+    const many = COSTS.results.map((each, at) => ({
       ...each,
-      cost: { ...each.cost, perDomain: { flops: 10 ** at, seconds: 1 } },
+      ...{ entry: `method ${at}`, domain: "law", cost: costing(10 ** (at + 3)) },
       perplexity: { before: null, after: 20 - at },
     }));
-    const { budgets } = costTable({ ...COSTS, results }, null, 1);
+    const entries = many.map(({ entry }) => ({ ...COSTS.entries[0], name: entry }));
+    const { budgets } = costTable({ ...COSTS, entries, results: many }, null, 1);
     assert.equal(budgets.length, 6);
-    assert.deepEqual(
-      budgets,
-      [...budgets].sort((a, b) => a - b),
-    );
+    assert.ok(budgets[0] >= 1e3 && budgets[0] < 1e4 && budgets[5] >= 10 ** (many.length + 2));
   });
 });
 
@@ -143,6 +149,7 @@ describe("several jobs", () => {
     id,
     report: { ...REPORT, name, domains } as unknown as ComparisonReport,
   });
+  const merged = (jobs: readonly JobReport[]) => mergeReports(jobs, jobLabels(jobs));
   const first = job("/a", "first", [
     { name: "law", test },
     { name: "news", test },
@@ -150,26 +157,26 @@ describe("several jobs", () => {
 
   it("stand in one report, every method under its job", () => {
     const second = job("/b", "second", [{ name: "law", test }]);
-    const merged = mergeReports([first, second]);
+    const all = merged([first, second]);
     assert.deepEqual(
-      methodRows(merged, ALL).map(({ entry }) => entry),
+      methodRows(all, ALL).map(({ entry }) => entry),
       ["first: slm", "first: slm-is", "second: slm", "second: slm-is"],
     );
     assert.deepEqual(
-      merged.domains.map(({ name }) => name),
+      all.domains.map(({ name }) => name),
       ["law", "news"],
     );
     assert.deepEqual(
-      frontier(merged, 10).map(({ entry }) => entry),
+      frontier(all, 10).map(({ entry }) => entry),
       ["second: slm", "second: slm-is"],
     );
-    assert.equal(mergeReports([first]), first.report);
+    assert.equal(merged([first]), first.report);
   });
 
   it("of one name are told apart by their folders", () => {
-    const merged = mergeReports([first, job("/x/b", "first", first.report.domains)]);
+    const all = merged([first, job("/x/b", "first", first.report.domains)]);
     assert.deepEqual(
-      merged.entries.slice(2, 4).map(({ name }) => name),
+      all.entries.slice(2, 4).map(({ name }) => name),
       ["first (/a): late", "first (x/b): slm"],
     );
   });

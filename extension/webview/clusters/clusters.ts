@@ -347,6 +347,7 @@ class ClusterExplorer {
     const text = this.#state.search.trim();
     if (text === "" || this.#state.clustering === null) return;
     this.#change({ unit: null });
+    this.#map.mark(undefined);
     this.#details.replaceChildren(element("p", { className: "empty" }, "Searching…"));
     this.#requests.ask("search documents", { clustering: this.#state.clustering, text }).then(
       (found) => this.#details.replaceChildren(searchDetails(text, found, this.#actions)),

@@ -87,8 +87,8 @@ class Comparison {
   }
 
   #build(jobs: readonly JobReport[]): void {
-    const report = mergeReports(jobs);
     const labels = jobLabels(this.#reports);
+    const report = mergeReports(jobs, labels);
     const selections = selectionsOf(report);
     const selection =
       selections.find((each) => JSON.stringify(each) === this.#state.selection) ?? selections[0];

@@ -101,11 +101,11 @@ function winnersTable(report: Compared, size: number | null, domains: number): H
   const cells = rows.map(({ domain, winners, undominated }) => [
     domain ?? "Macro",
     ...winners.map(winner),
-    undominated.map(({ entry, flops }) => `${entry} from ${flopsOf(flops)}`).join(" → "),
+    undominated.map(({ entry, flops }) => `${entry} from ${formatNumber(flops)}`).join(" → "),
   ]);
   const many = domains === 1 ? "one domain" : `${domains} domains`;
-  const caption = `Least perplexity within each budget for ${many}, shared cost included; “at 50 %” is after half of the pretraining. Undominated: no other method is cheaper and better.`;
-  const headings = ["Domain", ...budgets.map((budget) => `≤ ${flopsOf(budget)}`), "Undominated"];
+  const caption = `Least perplexity for a budget of FLOPs for ${many}, shared cost included, wherever a winner changes. “at 50 %” is after half of the pretraining. Undominated: no other method is cheaper and better.`;
+  const headings = ["Domain", ...budgets.map((budget) => `≤ ${formatNumber(budget)}`), "Undominated"];
   return element(
     "div",
     { className: "scroll", tabIndex: 0, attributes: { role: "region", "aria-label": "Winners by cost" } },

@@ -75,7 +75,7 @@ export class PanelCard {
       points > rows.length
         ? `${rows.length} of ${points} points, evenly spaced; all are in the CSV`
         : "all points";
-    return table(`${title} along the axis: ${part}`, [nameX(), ...lines.map(({ label }) => label)], cells);
+    return table(`${title} in numbers: ${part}`, [nameX(), ...lines.map(({ label }) => label)], cells);
   }
 }
 
