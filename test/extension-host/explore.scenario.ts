@@ -151,7 +151,7 @@ test("runs chosen in the view, and no others, are compared", async () => {
 
 test("every page is readable in dark, light and both high contrasts", async () => {
   const tabs = ["Training Runs", "Clusters", "Comparison"];
-  const frames = [".page-dashboard", ".page-clusters .cluster-table", ".page-comparison tbody"];
+  const frames = [".page-dashboard", ".page-clusters .details h2", ".page-comparison tbody"];
   for (const [theme, kind] of [
     ["Light Modern", "vscode-light"],
     ["Dark High Contrast", "vscode-high-contrast"],
