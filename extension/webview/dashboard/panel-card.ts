@@ -20,11 +20,15 @@ export interface CardOptions {
 
 /** Rows of the table of a series: as many as one listens to. */
 const MOST_ROWS = 50;
+/** A table that changes with every step cannot be read. */
+const WRITE_MS = 2000;
 
 export class PanelCard {
   readonly element: HTMLElement;
   readonly #table = element("div", { className: "values", tabIndex: 0, attributes: { role: "region" } });
   readonly #details: HTMLDetailsElement;
+  #waiting: ReturnType<typeof setTimeout> | undefined;
+  #isStale = false;
 
   constructor(private readonly options: CardOptions) {
     const { title, chart, onExport } = options;
@@ -36,7 +40,7 @@ export class PanelCard {
     );
     this.#table.setAttribute("aria-label", `Values of ${title}`);
     this.#details = element("details", {}, element("summary", {}, "Values"), this.#table);
-    this.#details.ontoggle = () => this.updateTable();
+    this.#details.ontoggle = () => this.#write();
     this.element = element(
       "section",
       { className: "card", attributes: { "aria-label": title } },
@@ -46,9 +50,21 @@ export class PanelCard {
     );
   }
 
-  /** Writes the tables again, where they are open. */
+  /** Writes the tables again, where they are open: now, or once they have been there for a while. */
   updateTable(): void {
+    this.#isStale = true;
+    if (this.#waiting === undefined) this.#write();
+  }
+
+  #write(): void {
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+    this.#isStale = false;
     if (!this.#details.open) return;
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
+      if (this.#isStale) this.#write();
+    }, WRITE_MS);
     const lines = this.options.lines();
     this.#table.replaceChildren(this.#extremes(lines), this.#series(lines));
   }
