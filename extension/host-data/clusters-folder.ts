@@ -38,7 +38,7 @@ export async function readClusteringView(
     descriptions: described.map(viewOf),
     map: map.toString("base64"),
     assignments: assignments.toString("base64"),
-    domains: domainsOf(folder, manifest.clusters, reports),
+    domains: domainsOf({ ...summary, clusters: manifest.clusters }, reports),
   };
 }
 
@@ -68,7 +68,11 @@ function exampleOf(each: ExampleDocument): ClusterExample {
   };
 }
 
-function domainsOf(folder: string, clusters: number, reports: readonly JobReport[]): DomainView[] {
+/** Domains of the jobs whose documents were grouped by a clustering. */
+export function domainsOf(
+  { id: folder, clusters }: Pick<ClusteringSummary, "id" | "clusters">,
+  reports: readonly JobReport[],
+): DomainView[] {
   const own = reports.filter(({ id, report }) => resolve(id, report.paths.clusters) === folder);
   return own.flatMap(({ report }) =>
     report.domains.flatMap(({ name, histograms }) => {

@@ -1,7 +1,8 @@
 /** Configurations as pages need them: which clusters forge.yaml takes, and writing that back without losing a comment. */
 import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { isMap, parse, parseDocument } from "yaml";
+import { parse, parseDocument } from "yaml";
+import { editedText } from "../language/edit-yaml.js";
 import type { ConfigFile, NamedText } from "../shared/protocol.js";
 
 /** Larger YAML is data. */
@@ -68,41 +69,32 @@ function numbers(value: unknown): number[] {
 }
 
 /**
- * Sets clusters.include and clusters.exclude in a forge.yaml; everything else, comments too, stays as it is.
+ * The text of a forge.yaml that takes other clusters; every other character, comments too, stays as it is.
  *
- * @throws Error naming the file when it is no YAML or cannot be written
+ * @throws Error naming the file when its text is no YAML
  */
-export async function writeClusterChoice(
+export function withClusterChoice(
   path: string,
+  text: string,
   include: readonly number[],
   exclude: readonly number[],
-): Promise<void> {
-  const document = parseDocument(await readFile(path, "utf8"));
-  if (document.errors.length > 0)
-    throw new Error(
-      `${path}: is not valid YAML (${document.errors[0].message.split("\n")[0]}). Correct it first.`,
-    );
-  for (const [key, value] of [
-    ["include", include],
-    ["exclude", exclude],
-  ] as const) {
-    const at = ["clusters", key];
-    if (value.length === 0) {
-      if (document.hasIn(at)) document.deleteIn(at);
-      continue;
-    }
-    if (!isMap(document.get("clusters"))) document.set("clusters", document.createNode({}));
-    document.setIn(
-      at,
-      document.createNode(
-        [...value].sort((a, b) => a - b),
-        { flow: true },
-      ),
-    );
-  }
-  const clusters = document.get("clusters");
-  if (isMap(clusters) && clusters.items.length === 0) document.delete("clusters");
+): string {
+  const changes = Object.entries({ include, exclude }).map(([key, value]) =>
+    value.length === 0
+      ? { remove: ["clusters", key] }
+      : { set: ["clusters", key], value: [...value].sort((a, b) => a - b) },
+  );
+  const changed = editedText(text, changes);
+  if (changed !== undefined) return changed;
+  const [problem] = parseDocument(text).errors;
+  const reason = problem === undefined ? "it has no keys" : problem.message.split("\n")[0];
+  throw new Error(`${path}: is not valid YAML (${reason}). Correct it first.`);
+}
+
+/** Changes a file on disk: all of it is there, or nothing. */
+export async function changeFile(path: string, change: (text: string) => string): Promise<void> {
+  const text = change(await readFile(path, "utf8"));
   const partial = join(dirname(path), `.${process.pid}-${Date.now()}.yaml.partial`);
-  await writeFile(partial, document.toString({ lineWidth: 0, flowCollectionPadding: false }));
+  await writeFile(partial, text);
   await rename(partial, path);
 }

@@ -225,12 +225,10 @@ async function readReport(path: string): Promise<JobReport | undefined> {
 
 async function readClustering(folder: string): Promise<ClusteringSummary | undefined> {
   try {
-    const { clusters, units } = JSON.parse(await readFile(join(folder, "clusters.json"), "utf8")) as {
-      clusters: number;
-      units: number;
-    };
+    const manifest = JSON.parse(await readFile(join(folder, "clusters.json"), "utf8")) as ClusteringSummary;
+    const { clusters, units, identity } = manifest;
     const parts = folder.split(/[/\\]/);
-    return { id: folder, name: parts.slice(-2).join("/"), clusters, units };
+    return { id: folder, name: parts.slice(-2).join("/"), clusters, units, identity };
   } catch {
     return undefined;
   }

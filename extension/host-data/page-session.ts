@@ -16,8 +16,8 @@ import type {
   ToHost,
   ToPage,
 } from "../shared/protocol.js";
-import { readClusteringView } from "./clusters-folder.js";
-import { writeClusterChoice } from "./config-file.js";
+import { domainsOf, readClusteringView } from "./clusters-folder.js";
+import { changeFile, withClusterChoice } from "./config-file.js";
 import type { DataStore } from "./data-store.js";
 import type { RunData } from "./run-data.js";
 import type { SlmRunner } from "./slm-command.js";
@@ -31,6 +31,8 @@ export interface SessionOptions {
   /** Said to whoever wants to change something that may not be changed; how it could be. */
   readonly refusal: string;
   openSource?(place: SourcePlace): Promise<void>;
+  /** Changes a file where it is open; one that had changes of its own is left unsaved with them. */
+  changeOpen?(path: string, change: (text: string) => string): Promise<"saved" | "unsaved" | "not open">;
   /** Asks where to save a file; false when the person would rather not. */
   saveFile?(file: SavedFile): Promise<boolean>;
 }
@@ -50,6 +52,8 @@ export class PageSession {
   readonly #watched = new Map<string, Sent>();
   #stopListening: (() => void) | undefined;
   #page: PageName | undefined;
+  /** What the person is most likely to open. */
+  #lastRead: { readonly clustering: string; readonly document: DocumentText } | undefined;
 
   constructor(private readonly options: SessionOptions) {}
 
@@ -165,18 +169,16 @@ export class PageSession {
         return { saved: await this.options.saveFile(request) };
       case "load clustering":
         return readClusteringView(this.#clustering(request.clustering), this.options.store.reports);
+      case "load domains":
+        return domainsOf(this.#clustering(request.clustering), this.options.store.reports);
       case "search documents": {
         const folder = this.#clustering(request.clustering).id;
         const text = String(request.text).slice(0, 500);
         const found = await this.options.slm.run(["clusters", "search", "--json", "--", folder, text]);
         return JSON.parse(found) as DocumentSearch;
       }
-      case "read document": {
-        const folder = this.#clustering(request.clustering).id;
-        const unit = String(Number(request.unit));
-        const found = await this.options.slm.run(["clusters", "document", "--json", "--", folder, unit]);
-        return JSON.parse(found) as DocumentText;
-      }
+      case "read document":
+        return this.#read(request);
       case "write cluster choice":
         return this.#writeChoice(request);
       default:
@@ -202,9 +204,22 @@ export class PageSession {
     return null;
   }
 
-  async #open({ path, offset, line }: SourcePlace): Promise<null> {
+  async #read({ clustering, unit }: { clustering: string; unit: number }): Promise<DocumentText> {
+    const folder = this.#clustering(clustering).id;
+    const found = await this.options.slm.run([
+      ...["clusters", "document", "--json", "--", folder],
+      String(Number(unit)),
+    ]);
+    const document = JSON.parse(found) as DocumentText;
+    this.#lastRead = { clustering, document };
+    return document;
+  }
+
+  async #open(asked: { clustering: string; unit: number }): Promise<null> {
     if (this.options.openSource === undefined) throw new Error("This host opens no files.");
-    await this.options.openSource({ path, offset, line });
+    const last = this.#lastRead;
+    const isLast = last?.clustering === asked.clustering && last.document.unit === asked.unit;
+    await this.options.openSource((isLast ? last.document : await this.#read(asked)).place);
     return null;
   }
 
@@ -216,9 +231,11 @@ export class PageSession {
     const numbers = [...include, ...exclude];
     if (!numbers.every((each) => Number.isSafeInteger(each) && each >= 0))
       throw new Error(`${path}: clusters are whole numbers from 0.`);
-    await writeClusterChoice(path, include, exclude);
+    const change = (text: string) => withClusterChoice(path, text, include, exclude);
+    const saved = (await this.options.changeOpen?.(path, change)) ?? "not open";
+    if (saved === "not open") await changeFile(path, change);
     await this.options.store.refresh();
-    return null;
+    return { saved: saved !== "unsaved" };
   }
 
   #clustering(id: string) {

@@ -9,6 +9,8 @@ export interface ClusteringSummary {
   readonly name: string;
   readonly clusters: number;
   readonly units: number;
+  /** What they were made of and how: other clusters in the same folder have another. */
+  readonly identity: string;
 }
 
 /** report.json of a job. */

@@ -1,9 +1,7 @@
 /** Tables and curves of a comparison, out of report.json as it is. */
-import type {
-  ComparisonReport,
-  MacroResult,
-  SpecialisationResult,
-} from "../../specialization/stages/report-types.js";
+import type { MacroResult, SpecialisationResult } from "../../specialization/stages/report-types.js";
+import { undominated } from "./cost-winners.js";
+import type { Compared } from "./merged-reports.js";
 
 /** Which results a table shows. */
 export interface Selection {
@@ -31,12 +29,12 @@ export interface MethodRow {
 }
 
 /** What can be selected, with the last length first: that of the tables. */
-export function selectionsOf({ sizes, lengths }: ComparisonReport): Selection[] {
+export function selectionsOf({ sizes, lengths }: Compared): Selection[] {
   return [...lengths].reverse().flatMap((length) => sizes.map((size) => ({ size, length })));
 }
 
 /** A row for every entry that has a result. */
-export function methodRows(report: ComparisonReport, { size, length }: Selection): MethodRow[] {
+export function methodRows(report: Compared, { size, length }: Selection): MethodRow[] {
   const results = report.results.filter((each) => each.size === size && each.length === length);
   return report.entries.flatMap(({ name, changes, inferenceParameters }) => {
     const own = results.filter(({ entry }) => entry === name);
@@ -87,7 +85,7 @@ export interface Winner {
 }
 
 /** Which method wins for each domain. */
-export function winnersOf(report: ComparisonReport, selection: Selection): Winner[] {
+export function winnersOf(report: Compared, selection: Selection): Winner[] {
   const rows = methodRows(report, selection);
   return report.domains.flatMap(({ name }, at) => {
     const ranked = rows
@@ -102,18 +100,6 @@ export function winnersOf(report: ComparisonReport, selection: Selection): Winne
 }
 
 /** Methods that no other beats in both cost and perplexity at a number of domains, the cheapest first. */
-export function frontier(report: ComparisonReport, domains: number) {
-  const points = report.curves.find((curve) => curve.domains === domains)?.points ?? [];
-  return points
-    .filter(
-      (point) =>
-        !points.some(
-          (other) =>
-            other !== point &&
-            other.flops <= point.flops &&
-            other.perplexity <= point.perplexity &&
-            (other.flops < point.flops || other.perplexity < point.perplexity),
-        ),
-    )
-    .sort((a, b) => a.flops - b.flops);
+export function frontier(report: Compared, domains: number) {
+  return undominated(report.curves.find((curve) => curve.domains === domains)?.points ?? []);
 }

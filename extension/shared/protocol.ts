@@ -3,7 +3,7 @@
  * everything again at every `ready`, so a page that was hidden, reloaded or reconnected has lost nothing.
  * Numbers of a run travel as packed columns (series.ts), in pieces, so that a page draws before all have come.
  */
-import type { ClusteringSummary, ClusteringView, JobReport } from "./clusters.js";
+import type { ClusteringSummary, ClusteringView, DomainView, JobReport } from "./clusters.js";
 import type { EvaluationPoint, RunEvent, RunSummary } from "./runs.js";
 import type { PackedRows } from "./series.js";
 
@@ -67,9 +67,12 @@ export interface RequestKinds {
   /** Trains by a configuration that the host listed. */
   "start run": { ask: { readonly config: string }; answer: null };
   "list configs": { ask: Record<never, never>; answer: readonly ConfigFile[] };
-  "open source": { ask: SourcePlace; answer: null };
+  /** Shows where a document is from in an editor, at its line. */
+  "open source": { ask: { readonly clustering: string; readonly unit: number }; answer: null };
   "save file": { ask: SavedFile; answer: { readonly saved: boolean } };
   "load clustering": { ask: { readonly clustering: string }; answer: ClusteringView };
+  /** What of a clustering grows with its jobs' reports. */
+  "load domains": { ask: { readonly clustering: string }; answer: readonly DomainView[] };
   /** Documents whose text holds all the words; at most 200. */
   "search documents": {
     ask: { readonly clustering: string; readonly text: string };
@@ -83,7 +86,8 @@ export interface RequestKinds {
       readonly include: readonly number[];
       readonly exclude: readonly number[];
     };
-    answer: null;
+    /** Not saved where an editor holds other changes, which are not the page's to save. */
+    answer: { readonly saved: boolean };
   };
 }
 
@@ -111,11 +115,12 @@ export interface NamedText {
   readonly paths: readonly string[];
 }
 
-/** A place in a file: a byte offset, a line (from 1), or a row of a table. */
+/** Where a document begins: a byte of a file, or a row of a table. */
 export interface SourcePlace {
   readonly path: string;
-  readonly offset?: number;
-  readonly line?: number;
+  readonly offset: number;
+  /** Line breaks of the document's text before the part that is meant. */
+  readonly lines?: number;
 }
 
 export interface SavedFile {

@@ -42,20 +42,47 @@ export function formatStep({ step, budget }: RunSummary): string {
   return budget.steps === null ? `step ${step}` : `step ${step} of ${budget.steps}`;
 }
 
-/** What is behind a run's name in a list. */
+/** All there is to say of a run, its state where it is not plain. */
 export function describeRun(run: RunSummary): string {
+  const { loss, speed, left } = factsOf(run);
+  const step = run.state === "damaged" ? undefined : formatStep(run);
+  const rate = speed === undefined ? undefined : `${speed} tokens/s`;
+  return joined(stateIn(run), step, loss, rate, left);
+}
+
+/** The same where a narrow view cuts off the end: first what moves, and short. */
+export function describeBriefly(run: RunSummary): string {
+  const { loss, speed, left } = factsOf(run);
+  const { step, budget } = run;
+  const short = budget.steps === null ? formatStep(run) : `${step}/${budget.steps}`;
+  const rate = speed === undefined ? undefined : `${speed} tok/s`;
+  return joined(stateIn(run), left, rate, loss, run.state === "damaged" ? undefined : short);
+}
+
+/** How far it is, for a list that shows the state beside it. */
+export function describeAdvance(run: RunSummary): string {
+  const { loss, speed, left } = factsOf(run);
+  return joined(formatStep(run), loss, speed === undefined ? undefined : `${speed} tokens/s`, left);
+}
+
+function factsOf(run: RunSummary) {
   const left = secondsLeft(run);
-  const parts = [
-    isActive(run.state) && run.state !== "stopping" ? undefined : run.state,
-    run.state === "damaged" ? undefined : formatStep(run),
-    run.loss === null ? undefined : `loss ${run.loss.toFixed(3)}`,
-    isActive(run.state) && run.tokensPerSecond ? `${formatAmount(run.tokensPerSecond)} tokens/s` : undefined,
-    left === undefined ? undefined : `${formatSeconds(left)} left`,
-  ];
+  return {
+    loss: run.loss === null ? undefined : `loss ${run.loss.toFixed(3)}`,
+    speed: isActive(run.state) && run.tokensPerSecond ? formatAmount(run.tokensPerSecond) : undefined,
+    left: left === undefined ? undefined : `${formatSeconds(left)} left`,
+  };
+}
+
+function stateIn({ state }: RunSummary): string | undefined {
+  return isActive(state) && state !== "stopping" ? undefined : state;
+}
+
+function joined(...parts: readonly (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined).join(" · ");
 }
 
-/** The same for screen readers, with what the icon shows. */
+/** All of it for screen readers, with what the icon shows. */
 export function speakRun(run: RunSummary): string {
   return `${run.name}, ${run.state}, ${describeRun(run).replaceAll(" · ", ", ")}`;
 }

@@ -41,12 +41,14 @@ export function select<Value extends string>(
   const list = element("select", {});
   for (const [name, text] of options) list.append(element("option", { value: name }, text));
   list.value = value;
+  list.dataset.control = label;
   list.onchange = () => onChange(list.value as Value);
   return element("label", { className: "field" }, element("span", {}, label), list);
 }
 
 export function checkbox(label: string, checked: boolean, onChange: (checked: boolean) => void) {
   const box = element("input", { type: "checkbox", checked });
+  box.dataset.control = label;
   box.onchange = () => onChange(box.checked);
   return element("label", { className: "check" }, box, element("span", {}, label));
 }
@@ -76,6 +78,19 @@ export function table(
       ),
     ),
   );
+}
+
+/** Builds a part of the page anew; the focus stays on the control of the same name (data-control). */
+export function keepingFocus(place: HTMLElement, build: () => void): void {
+  const focused = document.activeElement as HTMLElement | null;
+  const isInside = focused !== null && place.contains(focused);
+  build();
+  if (!isInside || document.activeElement === focused) return;
+  const named = [...place.querySelectorAll<HTMLElement>("[data-control]")];
+  const again = focused.isConnected
+    ? focused
+    : named.find(({ dataset }) => dataset.control === focused.dataset.control);
+  again?.focus({ preventScroll: true });
 }
 
 /** Calls a function before the next frame, however often it is asked to. */

@@ -8,7 +8,8 @@ import { Units } from "./units.js";
 export interface StoredDocument {
   readonly unit: number;
   readonly cluster: number;
-  readonly place: { readonly path: string; readonly offset: number };
+  /** Where its document begins, and the line breaks of the document's text before the unit's. */
+  readonly place: { readonly path: string; readonly offset: number; readonly lines: number };
   readonly source: string | null;
   readonly text: string;
 }
@@ -70,11 +71,12 @@ export class StoredDocuments {
       });
     }
     const found = this.units.unit(unit);
-    const { shard, offset, source } = this.tokens.document(found.document);
+    const { shard, offset, source, start } = this.tokens.document(found.document);
+    const before = this.tokenizer.decode(this.tokens.readTokens(start, found.start - start));
     return {
       unit,
       cluster: assignments[unit],
-      place: { path: shard, offset },
+      place: { path: shard, offset, lines: before.split("\n").length - 1 },
       source: source ?? null,
       text: this.tokenizer.decode(this.units.read(found)),
     };

@@ -251,7 +251,7 @@ test("with --allow-control a configuration is started and clusters are chosen, a
       exclude: [3, 0],
     });
     assert.equal(written.type, "reply", JSON.stringify(written));
-    assert.equal(readFileSync(forge, "utf8"), text.replace("[1]", "[0, 3]"));
+    assert.equal(readFileSync(forge, "utf8"), text.replace("[1]", "[ 0, 3 ]"));
     const outside = await (await open()).ask({ kind: "start run", config: "/etc/hosts" });
     assert.match((outside as { message: string }).message, /is no configuration in the folders shown/);
     const other = await open();

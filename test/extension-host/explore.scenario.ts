@@ -54,6 +54,13 @@ test("the cluster explorer opens from the view, reads documents, opens their sou
   await page.locator(".details .document").first().click();
   await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
   const text = ((await page.locator(".details .text").textContent()) ?? "").trim();
+  await page.getByRole("button", { name: "Open in editor" }).click();
+  await editor.page.locator('.tab.active[data-resource-name="topics.jsonl"]').waitFor();
+  const lines = readFileSync(corpus.path("topics.jsonl"), "utf8").split("\n");
+  const line = 1 + lines.findIndex((each) => each.startsWith(JSON.stringify({ text }).slice(0, -2)));
+  assert.ok(line > 1, "another document than the first");
+  await editor.page.locator('[id="status.editor.selection"]', { hasText: `Ln ${line}, Col 1` }).waitFor();
+  await editor.page.keyboard.press("Control+w");
   await page.getByLabel("Search").fill(text.split(/\s+/)[0]);
   await page.getByLabel("Search").press("Enter");
   await page.getByText(/\d+ found in/).waitFor();
@@ -61,8 +68,52 @@ test("the cluster explorer opens from the view, reads documents, opens their sou
   await page.getByLabel("Train on cluster 3").uncheck();
   await page.getByRole("button", { name: "Write to forge.yaml" }).click();
   await page.getByText(/Written to/).waitFor();
-  assert.equal(readFileSync(workspace.path("forge.yaml"), "utf8"), `${forge}clusters:\n  exclude: [3]\n`);
+  assert.equal(readFileSync(workspace.path("forge.yaml"), "utf8"), `${forge}clusters:\n  exclude: [ 3 ]\n`);
   await editor.screenshot("vscode-clusters");
+});
+
+test("clusters are written beside unsaved changes of the configuration, and neither is lost", async () => {
+  const path = workspace.path("forge.yaml");
+  const before = readFileSync(path, "utf8");
+  await editor.page.getByRole("tab", { name: "Clusters" }).click();
+  const first = await editor.webview(".page-clusters .cluster-table tbody button");
+  await first.locator(".details .document").first().click();
+  const title = await first.getByRole("heading", { name: /^Document \d+$/ }).textContent();
+  await editor.container("Explorer");
+  const file = editor.page.locator(".explorer-folders-view .monaco-list-row", { hasText: "forge.yaml" });
+  await file.first().dblclick();
+  const tab = editor.page.locator('.tab[data-resource-name="forge.yaml"]');
+  await tab.and(editor.page.locator(".active")).waitFor();
+  await editor.page.locator(".editor-instance .view-line", { hasText: "the job" }).first().click();
+  await editor.page.keyboard.press("End");
+  await editor.page.keyboard.type(", mine");
+  await tab.and(editor.page.locator(".dirty")).waitFor();
+  await editor.page.getByRole("tab", { name: "Clusters" }).click();
+  const page = await editor.webview(".page-clusters .cluster-table tbody button");
+  /* the page was hidden, which ends it: what it showed is shown again */
+  await page.getByRole("heading", { name: title ?? "" }).waitFor();
+  await page.getByLabel("Train on cluster 1").uncheck();
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await page.getByText(/has unsaved changes: the choice is in its editor/).waitFor();
+  assert.equal(readFileSync(path, "utf8"), before);
+  await tab.click();
+  await editor.page.locator(".editor-instance .view-line", { hasText: "exclude: [ 1, 3 ]" }).waitFor();
+  await editor.page.keyboard.press("Control+s");
+  const wanted = before.replace("the job", "the job, mine").replace("[ 3 ]", "[ 1, 3 ]");
+  await eventually("both changes are saved", async () => readFileSync(path, "utf8") === wanted || undefined);
+  await editor.page.keyboard.press("Control+z");
+  await editor.page.locator(".editor-instance .view-line", { hasText: "exclude: [ 3 ]" }).waitFor();
+  await editor.page.keyboard.press("Control+s");
+  await tab.and(editor.page.locator(":not(.dirty)")).waitFor();
+  /* without changes of its own an open file is saved at once */
+  await editor.page.getByRole("tab", { name: "Clusters" }).click();
+  const again = await editor.webview(".page-clusters .cluster-table tbody button");
+  await again.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await again.getByText(/Written to/).waitFor();
+  assert.equal(readFileSync(path, "utf8"), wanted);
+  await tab.click();
+  await editor.page.keyboard.press("Control+w");
+  await editor.container("slm-forge");
 });
 
 test("the comparison opens from the view and sorts", async () => {
@@ -98,12 +149,13 @@ test("runs chosen in the view, and no others, are compared", async () => {
   await page.getByRole("heading", { name: "Loss · news" }).waitFor();
 });
 
-test("every page is readable in dark, light and high contrast", async () => {
+test("every page is readable in dark, light and both high contrasts", async () => {
   const tabs = ["Training Runs", "Clusters", "Comparison"];
-  const frames = [".page-dashboard", ".page-clusters .cluster-table", ".page-comparison tbody"];
+  const frames = [".page-dashboard", ".page-clusters .details h2", ".page-comparison tbody"];
   for (const [theme, kind] of [
     ["Light Modern", "vscode-light"],
     ["Dark High Contrast", "vscode-high-contrast"],
+    ["Light High Contrast", "vscode-high-contrast-light"],
     ["Dark Modern", "vscode-dark"],
   ]) {
     await editor.theme(theme);
@@ -111,7 +163,7 @@ test("every page is readable in dark, light and high contrast", async () => {
       await editor.page.getByRole("tab", { name: tab }).click();
       const page = await editor.webview(`body.${kind}${frames[at]}`);
       await checkAccess(page);
-      if (kind === "vscode-dark") continue;
+      if (kind === "vscode-dark" || kind === "vscode-high-contrast-light") continue;
       await editor.screenshot(`vscode-${["dashboard", "clusters", "comparison"][at]}-${kind.slice(7)}`);
     }
   }

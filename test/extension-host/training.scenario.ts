@@ -44,7 +44,7 @@ function until(name: string, expected: RegExp): Promise<string> {
 }
 
 async function stepOf(name: string): Promise<number> {
-  return Number(/step (\d+)/.exec(await until(name, /step \d+/))?.[1]);
+  return Number(/(\d+)\/20000/.exec(await until(name, /\d+\/20000/))?.[1]);
 }
 
 function beyond(name: string, step: number): Promise<true> {
@@ -64,7 +64,9 @@ async function dashboard() {
 test("the welcome view starts a run, and its loss moves in list, chart and status bar", async () => {
   await editor.view("Runs").getByText("Train by a Configuration").click();
   await editor.pick("long.yaml");
-  await until("long", /step [1-9]\d* of 20000.*loss \d+\.\d+.*tokens\/s.*left/);
+  await until("long", /left · .*tok\/s · loss \d+\.\d+ · [1-9]\d*\/20000/);
+  const spoken = await row("long").getAttribute("aria-label");
+  assert.match(spoken ?? "", /step \d+ of 20000, loss .*tokens\/s, .* left/);
   /* a row that is drawn anew between press and release takes no click */
   await eventually("the dashboard opens", async () => {
     await row("long").click();
@@ -114,7 +116,7 @@ test("a run is stopped and resumed from its row, and stopped from the palette", 
   assert.equal(stateOf(long).state, "stopped");
   const { step } = stateOf(long);
   await editor.rowAction("Runs", "long", "Resume Run");
-  await until("long", /tokens\/s/);
+  await until("long", /tok\/s/);
   await beyond("long", step);
   await editor.command("slm-forge: Stop Run");
   await editor.page.locator(".quick-input-widget:visible").getByText("Stop which run?").waitFor();

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { JobReport } from "../../extension/shared/clusters.js";
 import { bestOf, frontier, methodRows, winnersOf } from "../../extension/shared/comparison-model.js";
+import { costTable, undominated } from "../../extension/shared/cost-winners.js";
+import { cautionsOf, jobLabels, mergeReports } from "../../extension/shared/merged-reports.js";
 import { formatBytes, formatNumber, formatSeconds, Scale } from "../../extension/shared/scale.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
 
@@ -59,6 +62,132 @@ describe("comparison", () => {
       frontier(REPORT, 10).map(({ entry }) => entry),
       ["slm", "slm-is"],
     );
+  });
+});
+
+/** A method that is trained once for all, and one that is trained for each domain. */
+const COSTS = {
+  ...REPORT,
+  entries: ["once", "each"].map((name) => ({ name, changes: null, inferenceParameters: 10 })),
+  lengths: [0.5, 1],
+  results: ["law", "news"].flatMap((domain) => [
+    ...costing("once", domain, 0.5, [30, 1], 12),
+    ...costing("once", domain, 1, [60, 1], domain === "law" ? 10 : 13),
+    ...costing("each", domain, 1, [0, 20], 9),
+  ]),
+  curves: [{ domains: 1, points: [] }],
+} as unknown as ComparisonReport;
+
+function costing(
+  entry: string,
+  domain: string,
+  length: number,
+  [shared, own]: [number, number],
+  after: number,
+) {
+  const cost = { shared: { flops: shared, seconds: 1 }, perDomain: { flops: own, seconds: 1 } };
+  return [1, 2].map((seed) => ({ ...result(entry, domain, seed, after), length, cost }));
+}
+
+describe("winners by cost", () => {
+  it("are the best that a budget buys, and depend on the number of domains", () => {
+    const one = costTable(COSTS, null, 1);
+    assert.deepEqual(one.budgets, [20]);
+    assert.deepEqual(
+      one.rows.map(({ winners }) => winners.map((winner) => winner?.entry)),
+      [["each"], ["each"]],
+    );
+    const many = costTable(COSTS, null, 10);
+    assert.deepEqual(many.budgets, [50, 100, 200]);
+    const [law, news] = many.rows.map(({ winners }) =>
+      winners.map((winner) => winner && `${winner.entry} ${winner.length}`),
+    );
+    assert.deepEqual(law, ["once 0.5", "once 1", "each 1"]);
+    assert.deepEqual(news, ["once 0.5", "once 0.5", "each 1"]);
+  });
+
+  it("name the methods that none beats in both, each from the cost on from which it is best", () => {
+    const [law] = costTable(COSTS, null, 10).rows;
+    assert.deepEqual(
+      law.undominated.map(({ entry, flops }) => [entry, flops]),
+      [
+        ["once", 40],
+        ["each", 200],
+      ],
+    );
+  });
+
+  it("take one of several points that are equal", () => {
+    const point = { entry: "none", flops: 1, perplexity: 3 };
+    const lengths = [0.5, 1].map((length) => ({ ...point, length }));
+    assert.deepEqual(undominated(lengths), [lengths[1]]);
+  });
+
+  it("are told where one changes, and for a few budgets alone", () => {
+    const [cheap, dear] = [COSTS.results[0], COSTS.results.at(-1)!];
+    const costing = (flops: number) => ({ ...cheap.cost, perDomain: { flops, seconds: 1 } });
+    const two = [
+      { ...cheap, domain: "law", cost: costing(10) },
+      { ...dear, domain: "law", cost: costing(1e9 - 30) },
+    ];
+    assert.deepEqual(costTable({ ...COSTS, results: two }, null, 1).budgets, [50, 1e9]);
+    const many = COSTS.results.map((each, at) => ({
+      ...each,
+      ...{ entry: `method ${at}`, domain: "law", cost: costing(10 ** (at + 3)) },
+      perplexity: { before: null, after: 20 - at },
+    }));
+    const entries = many.map(({ entry }) => ({ ...COSTS.entries[0], name: entry }));
+    const { budgets } = costTable({ ...COSTS, entries, results: many }, null, 1);
+    assert.equal(budgets.length, 6);
+    assert.ok(budgets[0] >= 1e3 && budgets[0] < 1e4 && budgets[5] >= 10 ** (many.length + 2));
+  });
+});
+
+describe("several jobs", () => {
+  const test = { documents: 3, tokens: 500 };
+  const job = (id: string, name: string, domains: readonly object[]) => ({
+    id,
+    report: { ...REPORT, name, domains } as unknown as ComparisonReport,
+  });
+  const merged = (jobs: readonly JobReport[]) => mergeReports(jobs, jobLabels(jobs));
+  const first = job("/a", "first", [
+    { name: "law", test },
+    { name: "news", test },
+  ]);
+
+  it("stand in one report, every method under its job", () => {
+    const second = job("/b", "second", [{ name: "law", test }]);
+    const all = merged([first, second]);
+    assert.deepEqual(
+      methodRows(all, ALL).map(({ entry }) => entry),
+      ["first: slm", "first: slm-is", "second: slm", "second: slm-is"],
+    );
+    assert.deepEqual(
+      all.domains.map(({ name }) => name),
+      ["law", "news"],
+    );
+    assert.deepEqual(
+      frontier(all, 10).map(({ entry }) => entry),
+      ["second: slm", "second: slm-is"],
+    );
+    assert.equal(merged([first]), first.report);
+  });
+
+  it("of one name are told apart by their folders", () => {
+    const all = merged([first, job("/x/b", "first", first.report.domains)]);
+    assert.deepEqual(
+      all.entries.slice(2, 4).map(({ name }) => name),
+      ["first (/a): late", "first (x/b): slm"],
+    );
+  });
+
+  it("come with a caution where their numbers cannot be compared", () => {
+    assert.deepEqual(cautionsOf([first]), []);
+    assert.deepEqual(cautionsOf([first, job("/b", "second", first.report.domains)]), []);
+    const other = [{ name: "law", test: { documents: 3, tokens: 700 } }];
+    const [law, macro] = cautionsOf([first, job("/b", "second", other)]);
+    assert.match(law, /^law is tested on 500 and 700 tokens/);
+    assert.match(macro, /over its own domains/);
   });
 });
 

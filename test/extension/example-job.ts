@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../../engine/random.js";
 import { Clusters } from "../../specialization/clusters/index.js";
+import { type CorpusOptions, openCorpus } from "../../specialization/corpus/index.js";
 import type { Method } from "../../specialization/planner/index.js";
 import type {
   ComparisonReport,
@@ -10,10 +11,11 @@ import type {
   SpecialisationResult,
   Spread,
 } from "../../specialization/stages/report-types.js";
+import type { CorpusDocument } from "../../specialization/tokenizer/index.js";
 import { slm } from "../cli/slm.js";
 import { type TopicCorpus, topicDocuments } from "../specialization/clusters/topics.js";
 
-/** Clusters of documents on so many topics, in `folder`; the corpus' own folder keeps the tokens. */
+/** Clusters of documents on so many topics, in `folder`; the corpus' own folder keeps the documents and tokens. */
 export async function makeClusters(
   corpus: TopicCorpus,
   folder: string,
@@ -21,20 +23,40 @@ export async function makeClusters(
   k: number,
 ): Promise<void> {
   const topics = Array.from({ length: k }, (_, topic) => topic);
-  const shards = await corpus.tokens(topicDocuments({ documents, topics, words: 60 }));
+  const path = corpus.path("topics.jsonl");
+  const lines = topicDocuments({ documents, topics, words: 60 }).map(
+    ({ text, source }) => `${JSON.stringify({ text, source })}\n`,
+  );
+  writeFileSync(path, lines.join(""));
+  await clusterFiles(corpus, folder, { paths: [path] }, k);
+}
+
+/** Clusters of what is in files, in `folder`. */
+export async function clusterFiles(
+  corpus: TopicCorpus,
+  folder: string,
+  options: CorpusOptions,
+  k: number,
+  ...embedding: readonly string[]
+): Promise<void> {
+  const documents: CorpusDocument[] = [];
+  for await (const document of openCorpus(options).documents()) documents.push(document);
+  const shards = await corpus.tokens(documents);
   shards.close();
   const tokenizer = corpus.path("tokenizer.json");
   const embeddings = corpus.path("embeddings");
-  await run("embed", shards.folder, "--out", embeddings, "--dimensions", "16");
-  await run(
-    "cluster",
-    shards.folder,
+  await run("embed", shards.folder, "--out", embeddings, "--dimensions", "16", ...embedding);
+  const parameters = [
     "--embeddings",
     embeddings,
     "--tokenizer",
     tokenizer,
-    ...["--k", String(k), "--out", folder],
-  );
+    "--k",
+    String(k),
+    "--out",
+    folder,
+  ];
+  await run("cluster", shards.folder, ...parameters);
 }
 
 async function run(...parameters: string[]): Promise<void> {
@@ -49,9 +71,14 @@ const METHODS: readonly [Method, number][] = [
   ["slm-nopt", 1.9],
 ];
 const DOMAINS = ["medicine", "contracts"];
+const LENGTHS = [0.25, 0.5, 1];
 
 /** Writes a report.json of a comparison by the clusters in `clusters`, relative to `folder`. */
-export async function writeReport(folder: string, clusters: string): Promise<ComparisonReport> {
+export async function writeReport(
+  folder: string,
+  clusters: string,
+  name = "example",
+): Promise<ComparisonReport> {
   const found = await Clusters.open(join(folder, clusters));
   const sizes = found.sizes();
   const generic = Array.from(sizes, (size) => size / found.assignments.length);
@@ -59,12 +86,15 @@ export async function writeReport(folder: string, clusters: string): Promise<Com
   const results: SpecialisationResult[] = [];
   for (const [entry, factor] of METHODS)
     for (const [at, domain] of DOMAINS.entries())
-      for (const seed of [1, 2])
-        results.push(result(entry, domain, seed, (14 + 5 * at) * factor * (1 + random.uniform() / 40)));
+      for (const seed of [1, 2]) {
+        const whole = (14 + 5 * at) * factor * (1 + random.uniform() / 40);
+        for (const length of LENGTHS)
+          results.push(result(entry, domain, seed, length, whole * gainOf(entry, length)));
+      }
   const report = {
     format: "slm-forge comparison",
     version: 1,
-    name: "example",
+    name,
     created: "2026-01-01T00:00:00Z",
     updated: "2026-01-01T00:00:00Z",
     command: "slm compare forge.yaml",
@@ -85,28 +115,24 @@ export async function writeReport(folder: string, clusters: string): Promise<Com
     decision: null,
     sizes: [null],
     seeds: [1, 2],
-    lengths: [1],
+    lengths: LENGTHS,
     results,
-    macro: METHODS.map(([entry, factor]) => ({
-      ...{ entry, size: null, length: 1, seeds: 2, before: null },
-      after: spread(16 * factor),
-      generic: spread(30 * factor),
-      cost: costOf(entry),
-    })),
-    curves: [1, 10, 100].map((domains) => ({
+    macro: METHODS.flatMap(([entry, factor]) =>
+      LENGTHS.map((length) => ({
+        ...{ entry, size: null, length, seeds: 2, before: null },
+        after: spread(16 * factor * gainOf(entry, length)),
+        generic: spread(30 * factor),
+        cost: costOf(entry, length),
+      })),
+    ),
+    curves: [1, 7, 50].map((domains) => ({
       domains,
       points: METHODS.flatMap(([entry, factor]) =>
-        [0.25, 0.5, 1].map((length) => {
-          const { shared, perDomain } = costOf(entry);
-          const flops = length * (shared.flops + domains * perDomain.flops);
-          return {
-            entry,
-            size: null,
-            length,
-            flops,
-            seconds: flops / 1e9,
-            perplexity: 16 * factor * length ** -0.12,
-          };
+        LENGTHS.map((length) => {
+          const { shared, perDomain } = costOf(entry, length);
+          const flops = shared.flops + domains * perDomain.flops;
+          const perplexity = 16 * factor * gainOf(entry, length);
+          return { entry, size: null, length, flops, seconds: flops / 1e9, perplexity };
         }),
       ),
     })),
@@ -116,22 +142,37 @@ export async function writeReport(folder: string, clusters: string): Promise<Com
   return report;
 }
 
-function result(entry: string, domain: string, seed: number, perplexity: number): SpecialisationResult {
+function result(
+  entry: string,
+  domain: string,
+  seed: number,
+  length: number,
+  perplexity: number,
+): SpecialisationResult {
   return {
-    ...{ entry, domain, size: null, seed, length: 1, domainTokens: 20_000, expert: null },
+    ...{ entry, domain, size: null, seed, length, domainTokens: 20_000, expert: null },
     perplexity: { before: perplexity * 1.6, after: perplexity },
     bitsPerByte: { before: null, after: Math.log2(perplexity) / 4 },
     generic: { before: 28, after: 30 },
     fineTuning: { steps: 100, bestStep: 60, learningRate: 0.001 },
-    cost: costOf(entry),
+    cost: costOf(entry, length),
     runs: { pretraining: null, fineTuning: `${entry}-${domain}-${seed}` },
   };
 }
 
+/** slm-nopt is not pretrained, so that a longer pretraining gives it nothing. */
+function gainOf(entry: string, length: number): number {
+  return entry === "slm-nopt" ? 1 : length ** -0.12;
+}
+
 /** slm-is pretrains for each domain, the others once for all. */
-function costOf(entry: string) {
+function costOf(entry: string, length: number) {
   const [shared, perDomain] =
-    entry === "slm-is" ? [1e9, 9e11] : entry === "slm-nopt" ? [0, 2e10] : [1e12, 2e10];
+    entry === "slm-is"
+      ? [1e9, 9e11 * length + 2e10]
+      : entry === "slm-nopt"
+        ? [0, 2e10]
+        : [1e12 * length, 2e10];
   const cost = (flops: number) => ({ flops, seconds: flops / 1e10 });
   return { shared: cost(shared), perDomain: cost(perDomain) };
 }

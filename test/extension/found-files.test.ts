@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { readConfigFile } from "../../extension/host-data/config-file.js";
+import { changeFile, readConfigFile, withClusterChoice } from "../../extension/host-data/config-file.js";
 import { discover } from "../../extension/host-data/discover.js";
 
 const folder = mkdtempSync(join(tmpdir(), "slm-found-"));
@@ -29,6 +29,21 @@ test("a configuration tells the texts it names, in every form it may name them",
     { name: "train", paths: ["x.jsonl"] },
     { name: "news", paths: ["n.jsonl"] },
   ]);
+});
+
+test("a choice of clusters leaves every other character of the file as it is", async () => {
+  const path = join(folder, "chosen.yaml");
+  const text =
+    "# a job\nname:   'mine'   # quoted\n\n\ncorpus: { train: [ a.txt,b.txt ] }\nclusters:\n    k: 8      # few\n    exclude: [7] # noise\n";
+  writeFileSync(path, text);
+  await changeFile(path, (before) => withClusterChoice(path, before, [], [3, 1]));
+  assert.equal(readFileSync(path, "utf8"), text.replace("[7]", "[ 1, 3 ]"));
+  await changeFile(path, (before) => withClusterChoice(path, before, [2], []));
+  assert.equal(readFileSync(path, "utf8"), text.replace("exclude: [7] # noise", "include: [ 2 ]"));
+  assert.throws(
+    () => withClusterChoice(path, "a: [", [], [1]),
+    /chosen\.yaml: is not valid YAML \(.*Correct/,
+  );
 });
 
 test("exported models are found, and nothing is looked for inside them", async () => {

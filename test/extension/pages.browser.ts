@@ -140,6 +140,64 @@ test("the dashboard draws runs, zooms, exports, and comes back as it was", async
   assert.equal(before.logY, true);
   await loss.locator("summary").click();
   await loss.getByRole("rowheader", { name: "rate-0.001" }).waitFor();
+  await loss.getByText("Training loss in numbers: 50 of 120 points").waitFor();
+  const series = loss.locator(".values table").last();
+  assert.deepEqual(await series.getByRole("columnheader").allTextContents(), [
+    ...["Step", "rate-0.003", "rate-0.001"],
+  ]);
+  assert.equal(await series.getByRole("row").count(), 1 + 50);
+  assert.match((await series.getByRole("row").last().textContent()) ?? "", /^120\d\.\d+/);
+  await page.close();
+});
+
+test("a drag zooms, Shift-drag pans, a double click resets, and axes change what they measure", async () => {
+  const page = await open("dashboard");
+  await page.getByRole("heading", { name: "Loss · news" }).waitFor();
+  const loss = page.locator("section.card", { has: page.getByRole("heading", { name: "Training loss" }) });
+  const canvas = loss.locator("canvas").last();
+  while (!/rate-0\.001 \d/.test((await canvas.getAttribute("aria-label")) ?? ""))
+    await page.waitForTimeout(50);
+  const zoom = async () => (await stateOf(page)).zoom ?? null;
+  const box = (await canvas.boundingBox())!;
+  const drag = async (from: number, to: number) => {
+    await page.mouse.move(box.x + from, box.y + 100);
+    await page.mouse.down();
+    await page.mouse.move(box.x + to, box.y + 104, { steps: 4 });
+    await page.mouse.up();
+  };
+  await drag(120, 260);
+  const zoomed = await zoom();
+  assert.ok(zoomed.least > 1 && zoomed.greatest < 120, JSON.stringify(zoomed));
+  await page.keyboard.down("Shift");
+  await drag(260, 200);
+  await page.keyboard.up("Shift");
+  const panned = await zoom();
+  assert.ok(panned.least > zoomed.least, JSON.stringify([zoomed, panned]));
+  const width = ({ least, greatest }: { least: number; greatest: number }) => greatest - least;
+  assert.ok(Math.abs(width(panned) - width(zoomed)) < 1e-6 * width(zoomed));
+  await canvas.dblclick({ position: { x: 200, y: 100 } });
+  assert.equal(await zoom(), null);
+
+  /* what lies under the pointer tells which value of the axis is in the middle */
+  const middle = async () => {
+    await canvas.hover({ position: { x: 20, y: 20 } });
+    await canvas.hover({ position: { x: box.width / 2, y: 100 } });
+    return (await loss.locator(".tooltip-title").textContent()) ?? "";
+  };
+  const plain = Number(await middle());
+  assert.ok(plain > 40 && plain < 80, String(plain));
+  await page.getByLabel("Log x").check();
+  const log = Number(await middle());
+  assert.ok(log > 5 && log < 20, String(log));
+  await page.getByLabel("Log x").uncheck();
+  await page.getByLabel("Across").selectOption("tokens");
+  assert.match(await middle(), /^[\d.]+k$/);
+  await page.getByLabel("Across").selectOption("flops");
+  assert.match(await middle(), /^[\d.]+[MGT]$/);
+  await page.getByLabel("Across").selectOption("seconds");
+  assert.match(await middle(), / s$|:/);
+  await loss.locator("summary").click();
+  await loss.getByRole("columnheader", { name: "Time" }).waitFor();
   await page.close();
 });
 
@@ -163,6 +221,7 @@ test("a run begun in a terminal appears, moves, is stopped and resumed from the 
   await item.getByText("running").waitFor();
   const step = async () => Number(/step (\d+)/.exec((await item.textContent()) ?? "")?.[1]);
   while (!((await step()) > 20)) await page.waitForTimeout(100);
+  await item.getByText(/tokens\/s · .* left/).waitFor();
   await page.screenshot({ path: join(images, "board-dashboard-dark.png") });
   await checkAccess(page);
   await page.getByRole("button", { name: "Stop long" }).click();
@@ -192,13 +251,16 @@ test("the cluster explorer weighs clusters, reads and finds documents, and write
   await page.getByText(/\d+ found in/).waitFor();
   assert.ok((await page.locator(".details .document").count()) > 0);
   await page.getByLabel("Search").fill("");
-  await page.getByLabel("Train on cluster 3").uncheck();
+  await page.getByLabel("Train on cluster 3").focus();
+  await page.keyboard.press("Space");
+  const isFocused = await page.getByLabel("Train on cluster 3").evaluate((own) => own.matches(":focus"));
+  assert.ok(isFocused, "the table is built anew around the focus");
   await page.getByLabel("Train on cluster 5").uncheck();
   await page.getByRole("button", { name: "Write to forge.yaml" }).click();
   await page.getByText(/Written to/).waitFor();
   assert.equal(
     readFileSync(join(folder, "forge.yaml"), "utf8"),
-    "# the job\nname: example\ncorpus:\n  paths: [corpus.jsonl] # generic\nclusters:\n  exclude: [3, 5]\n",
+    "# the job\nname: example\ncorpus:\n  paths: [corpus.jsonl] # generic\nclusters:\n  exclude: [ 3, 5 ]\n",
   );
   await page.close();
 });
@@ -209,12 +271,36 @@ test("what is chosen among clusters and not written stays, though the page is lo
   /* 500 steps of 8 × 256 tokens, twice as long for importance sampling */
   assert.equal(await page.getByLabel("Budget, tokens").inputValue(), "2.05M");
   await page.getByLabel("Train on cluster 2").uncheck();
+  await page.locator(".cluster-table tbody button").first().click();
+  await page.locator(".details .document").first().click();
+  const opened = page.getByRole("heading", { name: /^Document \d+$/ });
+  await opened.waitFor();
+  const title = await opened.textContent();
+  const map = page.getByRole("img", { name: /^Map of 600 documents/ });
+  await map.focus();
+  await page.keyboard.press("+");
+  await page.keyboard.press("ArrowLeft");
+  const camera = async () =>
+    JSON.parse(await page.evaluate<string>('sessionStorage.getItem("slm /clusters")')).camera;
+  const before = await camera();
+  assert.ok(before.scale > 0);
+  /* of the canvas alone: what has the focus has a frame; two frames later it is drawn */
+  const picture = () =>
+    page.evaluate<string>(
+      'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(document.querySelector(".map canvas").toDataURL()))))',
+    );
+  const moved = await picture();
+  const asked: string[] = [];
+  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => asked.push(String(payload))));
+  const askedFor = (kind: string) => asked.filter((each) => each.includes(`"${kind}"`)).length;
   await page.reload();
   await page.getByLabel("Train on cluster 2").waitFor();
   assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
-  await page.locator(".cluster-table tbody button").first().click();
-  await page.locator(".details .document").first().click();
-  await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
+  await opened.waitFor();
+  assert.equal(await opened.textContent(), title);
+  assert.deepEqual(await camera(), before);
+  assert.ok((await picture()) === moved, "the map looks as it did");
+  assert.equal(askedFor("load clustering"), 1);
   await page.getByLabel("Search").focus();
   const path = join(folder, "example", "report.json");
   const report = readFileSync(path, "utf8");
@@ -222,6 +308,8 @@ test("what is chosen among clusters and not written stays, though the page is lo
   const { trust } = domains.find(({ name }: { name: string }) => name === "medicine").histograms[0];
   writeFileSync(path, report.replaceAll(JSON.stringify(trust), '"told anew"'));
   await page.getByText("told anew").waitFor();
+  assert.ok(askedFor("load domains") > 0);
+  assert.equal(askedFor("load clustering"), 1, "a map that is there is not sent once more");
   await page.getByRole("heading", { name: /^Document \d+$/ }).waitFor();
   assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
   assert.ok(await page.getByLabel("Search").evaluate((input) => input.matches(":focus")));
@@ -236,13 +324,62 @@ test("the comparison sorts, and names winners", async () => {
   assert.equal(await first(), "slm-is");
   await page.screenshot({ path: join(images, "board-comparison.png"), fullPage: true });
   await checkAccess(page);
-  await page.getByRole("button", { name: /Macro/ }).click();
+  await page.getByRole("button", { name: /Macro/ }).focus();
+  await page.keyboard.press("Enter");
   assert.equal(await first(), "slm-nopt");
   await page.getByRole("columnheader", { name: /Macro ↓/ }).waitFor();
+  assert.ok(await page.getByRole("button", { name: /Macro/ }).evaluate((own) => own.matches(":focus")));
   assert.equal(await page.locator(".winners strong").first().textContent(), "slm-is");
-  await page.getByRole("combobox", { name: /^Domains/ }).selectOption("100");
-  await page.getByText(/Best for their cost: slm-nopt/).waitFor();
   await page.close();
+});
+
+test("the comparison names the winner at a cost for a number of domains, in a table beside the curve", async () => {
+  const page = await open("comparison");
+  const winners = page.getByRole("region", { name: "Winners by cost" });
+  const row = (domain: string) => winners.locator("tr", { hasText: domain });
+  await winners.waitFor();
+  /* pretraining for each domain is the best that money buys, and dear for many domains */
+  assert.match((await row("medicine").locator("td").last().textContent()) ?? "", /slm-nopt from 20G.*slm-is/);
+  await page.getByRole("combobox", { name: /^Domains/ }).selectOption("50");
+  await page.getByText(/Best for their cost: slm-nopt \(1TFLOP/).waitFor();
+  const within = async (domain: string, budget: string) => {
+    const headings = await winners.getByRole("columnheader").allTextContents();
+    const at = headings.indexOf(`≤ ${budget}`);
+    assert.ok(at > 0, headings.join(", "));
+    return row(domain)
+      .locator("td")
+      .nth(at - 1)
+      .textContent();
+  };
+  assert.match((await within("contracts", "1T")) ?? "", /^slm-nopt/);
+  assert.match((await within("contracts", "2T")) ?? "", /^slm-pn/);
+  assert.match((await within("contracts", "50T")) ?? "", /^slm-is/);
+  assert.equal(await page.locator(".legend .line-sample").count(), 4);
+  await page.getByText("Values", { exact: true }).click();
+  const points = page.getByRole("region", { name: "Points of the chart" });
+  assert.equal(await points.getByRole("row").count(), 1 + 4 * 3);
+  await checkAccess(page);
+  await page.close();
+});
+
+test("reports of several jobs are compared in one page, and stay chosen", async () => {
+  const other = join(folder, "second");
+  mkdirSync(other);
+  await writeReport(other, join("..", "example", "stages", "clusters"), "second");
+  const page = await open("comparison");
+  const box = page.getByRole("checkbox", { name: "second" });
+  await box.focus();
+  await page.keyboard.press("Space");
+  await page.getByRole("rowheader", { name: "second: slm-is" }).first().waitFor();
+  assert.ok(await box.evaluate((own) => own.matches(":focus")));
+  assert.equal(await page.locator(".legend .line-sample").count(), 8);
+  await checkAccess(page);
+  await page.reload();
+  await page.getByRole("rowheader", { name: "second: slm-is" }).first().waitFor();
+  await page.getByRole("checkbox", { name: "second" }).uncheck();
+  await page.getByRole("rowheader", { name: "slm-is", exact: true }).first().waitFor();
+  await page.close();
+  rmSync(other, { recursive: true });
 });
 
 test("report.html is the comparison by itself, without a server", async () => {
@@ -256,7 +393,7 @@ test("report.html is the comparison by itself, without a server", async () => {
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   await page.goto(`file://${file}`);
   await page.locator(".winners li").first().waitFor();
-  assert.match((await page.locator(".summary").textContent()) ?? "", /^a <\/script><b>name: 16 of 16 models/);
+  assert.match((await page.locator(".summary").textContent()) ?? "", /^a <\/script><b>name: 48 of 48 models/);
   assert.equal(await page.locator(".domain-card").count(), report.domains.length);
   assert.equal(await page.locator(".domain-card .bars .own").count(), 2 * report.generic.clusters);
   await page.getByRole("button", { name: /^medicine/ }).click();

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  describeAdvance,
+  describeBriefly,
   describeEnd,
   describeProgress,
   describeRun,
@@ -28,6 +30,15 @@ test("a running run says step, loss, speed and the time left, a finished one how
   assert.equal(describeRun(running), "step 50 of 200 · loss 2.346 · 100 tokens/s · 3 min left");
   assert.equal(describeRun({ ...running, state: "finished" }), "finished · step 50 of 200 · loss 2.346");
   assert.equal(describeProgress(running), "25%");
+  assert.equal(describeAdvance(running), "step 50 of 200 · loss 2.346 · 100 tokens/s · 3 min left");
+});
+
+test("where a view is narrow, time left and speed come before what is cut off", () => {
+  assert.equal(describeBriefly(running), "3 min left · 100 tok/s · loss 2.346 · 50/200");
+  const stopping = { ...running, state: "stopping", budget: { steps: null, tokens: null } } as const;
+  assert.equal(describeBriefly(stopping), "stopping · 100 tok/s · loss 2.346 · step 50");
+  assert.equal(describeBriefly({ ...running, state: "failed" }), "failed · loss 2.346 · 50/200");
+  assert.equal(describeBriefly({ ...running, state: "damaged", loss: null }), "damaged");
 });
 
 test("the time left follows the budget: in steps, in tokens, or it is unknown", () => {

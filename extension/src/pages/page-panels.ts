@@ -8,6 +8,7 @@ import { CliError } from "../cli/cli-error.js";
 import type { SlmCli } from "../cli/slm-cli.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
 import type { RunStarter } from "../training/run-starter.js";
+import { changeOpen } from "./change-open.js";
 import { openSource } from "./open-source.js";
 
 interface OpenPage {
@@ -112,6 +113,7 @@ export class PagePanels {
       allowControl: vscode.workspace.isTrusted,
       refusal: "This folder is not trusted, so nothing in it is run or changed. Trust it first.",
       openSource,
+      changeOpen,
       saveFile,
     });
   }

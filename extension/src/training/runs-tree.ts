@@ -1,7 +1,7 @@
 /** The view Runs: what trains first, then the newest, in the folders that hold them where there are several. */
 import { dirname } from "node:path";
 import * as vscode from "vscode";
-import { describeRun, speakRun } from "../../shared/run-text.js";
+import { describeBriefly, describeRun, speakRun } from "../../shared/run-text.js";
 import { isActive, isResumable, type RunStateName, type RunSummary } from "../../shared/runs.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
 
@@ -99,7 +99,7 @@ function runItem(run: RunSummary): vscode.TreeItem {
   const [icon, color] = ICONS[run.state];
   item.id = run.id;
   item.iconPath = new vscode.ThemeIcon(icon, color === undefined ? undefined : new vscode.ThemeColor(color));
-  item.description = describeRun(run);
+  item.description = describeBriefly(run);
   item.tooltip = tooltipOf(run);
   item.contextValue = `run ${isActive(run.state) ? "active" : "over"}${isResumable(run) ? " resumable" : ""}`;
   item.accessibilityInformation = { label: speakRun(run) };

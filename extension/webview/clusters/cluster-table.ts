@@ -2,7 +2,7 @@
 import type { ClusterView, ClusterWeight } from "../../shared/clusters.js";
 import { clusterColor, cssColor } from "../../shared/palette.js";
 import { formatNumber } from "../../shared/scale.js";
-import { button, element } from "../elements.js";
+import { button, element, keepingFocus } from "../elements.js";
 import { theme } from "../theme.js";
 
 export interface ClusterRow {
@@ -84,16 +84,17 @@ export class ClusterTable {
     const head = columns.map(({ key, title, hint }) => {
       const isSorted = key === this.#sort;
       const order = isSorted ? (this.#isAscending ? "ascending" : "descending") : "none";
+      const arrow = isSorted ? (this.#isAscending ? " ↑" : " ↓") : "";
       const content = key
-        ? button(`${title}${isSorted ? (this.#isAscending ? " ↑" : " ↓") : ""}`, () => this.#sortBy(key), {
-            className: "quiet sort",
-            title: hint,
-          })
+        ? named(
+            `sort ${key}`,
+            button(`${title}${arrow}`, () => this.#sortBy(key), { className: "quiet sort", title: hint }),
+          )
         : element("span", { title: hint }, title);
       return element("th", { scope: "col", attributes: key ? { "aria-sort": order } : {} }, content);
     });
     const body = sorted.slice(0, this.#limit).map((row) => this.#row(row, hasDomain, most));
-    this.element.replaceChildren(
+    const built = [
       element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)),
       sorted.length > this.#limit
         ? button(`Show all ${sorted.length}`, () => {
@@ -101,14 +102,14 @@ export class ClusterTable {
             this.update(this.#rows);
           })
         : "",
-    );
+    ];
+    keepingFocus(this.element, () => this.element.replaceChildren(...built));
   }
 
   #sortBy(key: SortKey): void {
     this.#isAscending = key === this.#sort ? !this.#isAscending : key === "cluster" || key === "radius";
     this.#sort = key;
     this.update(this.#rows);
-    this.element.querySelector<HTMLElement>("[aria-sort$=scending] button")?.focus();
   }
 
   #row({ view, weight, isTaken }: ClusterRow, hasDomain: boolean, most: number): HTMLElement {
@@ -116,8 +117,8 @@ export class ClusterTable {
     swatch.style.background = cssColor(clusterColor(view.cluster, theme().isDark));
     const words = view.terms.slice(0, 6).join(" ") || view.nearest[0]?.line || "";
     const open = button("", () => this.options.onChoose(view.cluster), { className: "quiet cluster-name" });
-    open.append(swatch, `${view.cluster} `, element("span", {}, words));
-    const box = element("input", { type: "checkbox", checked: isTaken });
+    named(`open ${view.cluster}`, open).append(swatch, `${view.cluster} `, element("span", {}, words));
+    const box = named(`take ${view.cluster}`, element("input", { type: "checkbox", checked: isTaken }));
     box.setAttribute("aria-label", `Train on cluster ${view.cluster}`);
     box.onchange = () => this.options.onTake(view.cluster, box.checked);
     const readings = weight?.repetitions ?? 0;
@@ -140,6 +141,12 @@ export class ClusterTable {
       element("td", {}, box),
     );
   }
+}
+
+/** Names a control, which keeps the focus when the table is built anew. */
+function named<Control extends HTMLElement>(name: string, control: Control): Control {
+  control.dataset.control = name;
+  return control;
 }
 
 /** A share as a bar with its number. */

@@ -9,15 +9,16 @@ import {
   takenBy,
   weighClusters,
 } from "../../shared/clusters.js";
-import type { Abilities, ConfigFile, SourcePlace, ToPage } from "../../shared/protocol.js";
+import type { Abilities, ConfigFile, ToPage } from "../../shared/protocol.js";
 import { formatNumber } from "../../shared/scale.js";
 import { fromBase64 } from "../../shared/series.js";
-import { button, element, Notice, select } from "../elements.js";
+import { button, element, keepingFocus, Notice } from "../elements.js";
 import { onThemeChange } from "../theme.js";
 import { connect, Requests } from "../transport.js";
 import { ClusterTable } from "./cluster-table.js";
+import { controls } from "./controls.js";
 import { clusterDetails, documentDetails, searchDetails } from "./details.js";
-import { DocumentMap } from "./document-map.js";
+import { type Camera, DocumentMap } from "./document-map.js";
 
 interface State {
   clustering: string | null;
@@ -25,6 +26,10 @@ interface State {
   /** Tokens of pretraining that the person typed; 0 takes what the domain's job plans. */
   budget: number;
   cluster: number | null;
+  /** The document that is read. */
+  unit: number | null;
+  /** What the map shows; null for all of it. */
+  camera: Camera | null;
   search: string;
   config: string | null;
   /** Clusters chosen and not written yet, by configuration. */
@@ -33,7 +38,7 @@ interface State {
 
 const initial: State = {
   ...{ clustering: null, domain: null, budget: 0, cluster: null, search: "", config: null },
-  unsaved: {},
+  ...{ unit: null, camera: null, unsaved: {} },
 };
 
 class ClusterExplorer {
@@ -46,6 +51,10 @@ class ClusterExplorer {
     onUnit: (unit) => this.#readDocument(unit),
     isLit: (cluster) => this.#isLit(cluster),
     describe: (unit) => this.#describeUnit(unit),
+    onCamera: (camera) => {
+      this.#state.camera = camera;
+      this.#transport.setState(this.#state);
+    },
   });
   readonly #table = new ClusterTable({
     onChoose: (cluster) => this.#choose(cluster),
@@ -115,7 +124,7 @@ class ClusterExplorer {
       document.body.classList.toggle("no-clusters", message.clusterings.length === 0);
       const isThere = message.clusterings.some(({ id }) => id === this.#state.clustering);
       this.#load(isThere ? this.#state.clustering! : message.clusterings[0]?.id);
-    } else if (message.type === "reports" && this.#view) this.#load(this.#view.id);
+    } else if (message.type === "reports" && this.#view) this.#loadDomains(this.#view.id);
     else if (message.type === "show") this.#load(message.id);
   }
 
@@ -126,30 +135,50 @@ class ClusterExplorer {
       this.#buildControls();
       return;
     }
-    const isSame = this.#view?.id === id;
-    this.#state.clustering = id;
+    /* the host says everything again after a loss: a map that is here is not sent once more */
+    const summary = this.#clusterings.find((each) => each.id === id);
+    if (this.#view?.id === id && this.#view.identity === summary?.identity) {
+      this.#loadDomains(id);
+      return;
+    }
+    if (id !== this.#state.clustering)
+      this.#change({ clustering: id, cluster: null, unit: null, camera: null });
     const loaded = Promise.all([
       this.#requests.ask("load clustering", { clustering: id }),
       this.#requests.ask("list configs", {}),
     ]);
     loaded.then(([view, configs]) => {
       this.#view = view;
-      this.#configs = configs.filter(({ kind }) => kind === "forge");
       this.#assignments = new Uint32Array(fromBase64(view.assignments).buffer);
-      if (!view.domains.some(({ name }) => name === this.#state.domain)) this.#state.domain = null;
-      this.#chooseConfig(this.#state.config ?? this.#configOf(id));
-      if (isSame) {
-        /* a job that goes on writes its report again and again: what the person looks at stays as it is */
-        if (this.#choices() !== this.#shownChoices) this.#buildControls();
-        this.#update();
-        return;
-      }
+      this.#takeChoices(configs);
       this.#table.sortFor(this.#state.domain !== null);
-      this.#showMap(view);
       this.#buildControls();
+      this.#showMap(view);
       this.#update();
       this.#showDetails();
+      if (this.#state.unit !== null && this.#state.unit < view.units) this.#readDocument(this.#state.unit);
     }, this.#notice.fail);
+  }
+
+  /** A job that goes on writes its report again and again: what the person looks at stays as it is. */
+  #loadDomains(id: string): void {
+    const loaded = Promise.all([
+      this.#requests.ask("load domains", { clustering: id }),
+      this.#requests.ask("list configs", {}),
+    ]);
+    loaded.then(([domains, configs]) => {
+      if (this.#view?.id !== id) return;
+      this.#view = { ...this.#view, domains };
+      this.#takeChoices(configs);
+      if (this.#choices() !== this.#shownChoices) this.#buildControls();
+      this.#update();
+    }, this.#notice.fail);
+  }
+
+  #takeChoices(configs: readonly ConfigFile[]): void {
+    this.#configs = configs.filter(({ kind }) => kind === "forge");
+    if (!this.#view?.domains.some(({ name }) => name === this.#state.domain)) this.#state.domain = null;
+    this.#chooseConfig(this.#state.config ?? this.#configOf(this.#state.clustering!));
   }
 
   /** All that can be chosen among; while it is the same, the controls keep their focus. */
@@ -170,7 +199,8 @@ class ClusterExplorer {
     for (const { cluster, terms } of view.descriptions) labels[cluster] = terms.slice(0, 2).join(" ");
     const places = new Float32Array(fromBase64(view.map).buffer);
     const description = `Map of ${view.units} documents in ${view.clusters} clusters, the same as in the table below. Arrow keys pan, plus and minus zoom, 0 fits.`;
-    this.#map.show({ places, assignments: this.#assignments, labels }, description);
+    const { camera } = this.#state;
+    this.#map.show({ places, assignments: this.#assignments, labels }, description, camera ?? undefined);
   }
 
   /** The forge.yaml whose job made the clusters, else the only one. */
@@ -189,76 +219,32 @@ class ClusterExplorer {
 
   #buildControls(): void {
     this.#shownChoices = this.#choices();
-    const { domains = [] } = this.#view ?? {};
-    const state = this.#state;
-    const search = element("input", {
-      type: "search",
-      value: state.search,
-      placeholder: "Words, then Enter for documents",
-    });
-    search.oninput = () => this.#change({ search: search.value });
-    search.onkeydown = ({ key }) => {
-      if (key === "Enter") this.#searchDocuments();
+    const { clustering, domain, search, config } = this.#state;
+    const choices = {
+      ...{ clustering, domain, search, config, clusterings: this.#clusterings, configs: this.#configs },
+      domains: this.#view?.domains.map(({ name }) => name) ?? [],
+      budget: this.#budget(),
+      canWrite: this.#abilities.writeConfig,
     };
-    const budget = element("input", {
-      type: "text",
-      inputMode: "numeric",
-      value: formatNumber(this.#budget()),
-      size: 8,
+    const built = controls(choices, {
+      onClustering: (id) => this.#load(id),
+      onDomain: (chosen) => {
+        this.#table.sortFor(chosen !== null);
+        this.#change({ domain: chosen });
+        this.#buildControls();
+      },
+      onBudget: (budget) => this.#change({ budget }),
+      onNoNumber: (text) => this.#notice.show(`“${text}” is no number of tokens, such as 20M.`, true),
+      onSearch: (text) => this.#change({ search: text }),
+      onSearchDocuments: () => this.#searchDocuments(),
+      onConfig: (path) => {
+        this.#chooseConfig(path);
+        this.#buildControls();
+        this.#change({});
+      },
+      onWrite: () => this.#write(),
     });
-    budget.onchange = () => {
-      const tokens = parseCount(budget.value);
-      if (tokens === undefined)
-        this.#notice.show(`“${budget.value}” is no number of tokens, such as 20M.`, true);
-      else this.#change({ budget: tokens });
-    };
-    const write = button("Write to forge.yaml", () => this.#write(), { className: "primary" });
-    write.disabled = !this.#abilities.writeConfig || state.config === null;
-    write.title = this.#abilities.writeConfig
-      ? "clusters.include and clusters.exclude"
-      : "Needs slm board --allow-control";
-    this.#controls.replaceChildren(
-      select(
-        "Clusters",
-        this.#clusterings.map(({ id, name }) => [id, name] as const),
-        state.clustering ?? "",
-        (id) => this.#load(id),
-      ),
-      ...(domains.length > 0
-        ? [
-            select(
-              "Domain",
-              [["", "none"] as const, ...domains.map(({ name }) => [name, name] as const)],
-              state.domain ?? "",
-              (domain) => {
-                this.#table.sortFor(domain !== "");
-                this.#change({ domain: domain || null });
-                this.#buildControls();
-              },
-            ),
-            element("label", { className: "field" }, element("span", {}, "Budget, tokens"), budget),
-          ]
-        : []),
-      element("label", { className: "field search" }, element("span", {}, "Search"), search),
-      ...(this.#configs.length > 0
-        ? [
-            select(
-              "Job",
-              [
-                ["", "none"] as const,
-                ...this.#configs.map(({ path }) => [path, path.split(/[/\\]/).slice(-2).join("/")] as const),
-              ],
-              state.config ?? "",
-              (path) => {
-                this.#chooseConfig(path || null);
-                this.#buildControls();
-                this.#change({});
-              },
-            ),
-            write,
-          ]
-        : []),
-    );
+    keepingFocus(this.#controls, () => this.#controls.replaceChildren(...built));
   }
 
   #weights(): Map<number, ClusterWeight> {
@@ -308,7 +294,12 @@ class ClusterExplorer {
   }
 
   #choose(cluster: number): void {
-    this.#change({ cluster: this.#state.cluster === cluster ? null : cluster });
+    this.#look(this.#state.cluster === cluster ? null : cluster);
+  }
+
+  /** Shows a cluster, or none, instead of a document. */
+  #look(cluster: number | null): void {
+    this.#change({ cluster, unit: null });
     this.#map.mark(undefined);
     this.#showDetails();
   }
@@ -317,11 +308,11 @@ class ClusterExplorer {
     return {
       canOpen: this.#abilities.openSource,
       onUnit: (unit: number) => this.#readDocument(unit),
-      onCluster: (cluster: number) => {
-        this.#change({ cluster });
-        this.#showDetails();
+      onCluster: (cluster: number) => this.#look(cluster),
+      onOpen: (unit: number) => {
+        const clustering = this.#state.clustering!;
+        this.#requests.ask("open source", { clustering, unit }).catch(this.#notice.fail);
       },
-      onOpen: (place: SourcePlace) => this.#requests.ask("open source", place).catch(this.#notice.fail),
     };
   }
 
@@ -335,11 +326,16 @@ class ClusterExplorer {
   }
 
   #readDocument(unit: number): void {
+    this.#change({ unit });
     this.#map.mark(unit);
     this.#details.replaceChildren(element("p", { className: "empty" }, "Reading…"));
     const clustering = this.#state.clustering!;
     this.#requests.ask("read document", { clustering, unit }).then(
-      (found) => this.#details.replaceChildren(documentDetails(found, this.#actions)),
+      (found) => {
+        /* something else may have been chosen meanwhile */
+        if (this.#state.unit !== unit || this.#state.clustering !== clustering) return;
+        this.#details.replaceChildren(documentDetails(found, this.#actions));
+      },
       (error) => {
         this.#showDetails();
         this.#notice.fail(error);
@@ -350,6 +346,8 @@ class ClusterExplorer {
   #searchDocuments(): void {
     const text = this.#state.search.trim();
     if (text === "" || this.#state.clustering === null) return;
+    this.#change({ unit: null });
+    this.#map.mark(undefined);
     this.#details.replaceChildren(element("p", { className: "empty" }, "Searching…"));
     this.#requests.ask("search documents", { clustering: this.#state.clustering, text }).then(
       (found) => this.#details.replaceChildren(searchDetails(text, found, this.#actions)),
@@ -375,7 +373,11 @@ class ClusterExplorer {
   #write(): void {
     const config = this.#state.config!;
     const choice = { config, include: this.#include, exclude: this.#exclude };
-    this.#requests.ask("write cluster choice", choice).then(() => {
+    this.#requests.ask("write cluster choice", choice).then(({ saved }) => {
+      if (!saved) {
+        this.#notice.show(`${config} has unsaved changes: the choice is in its editor and is yours to save.`);
+        return;
+      }
       const { [config]: _, ...unsaved } = this.#state.unsaved;
       this.#change({ unsaved });
       this.#notice.show(`Written to ${config}.`);
@@ -387,15 +389,6 @@ class ClusterExplorer {
     this.#transport.setState(this.#state);
     this.#update();
   }
-}
-
-/** 20M, 1.5e9, 20,000. */
-function parseCount(text: string): number | undefined {
-  const match = /^([\d.,]+(?:e\d+)?)\s*([kMGT]?)$/.exec(text.trim());
-  if (!match) return undefined;
-  const factor = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 }[match[2]]!;
-  const value = Number(match[1].replaceAll(",", "")) * factor;
-  return value > 0 && Number.isFinite(value) ? value : undefined;
 }
 
 new ClusterExplorer(document.getElementById("page")!);

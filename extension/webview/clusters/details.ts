@@ -1,6 +1,6 @@
 /** What was chosen: a cluster with its documents, one document, or what a search found. */
 import type { ClusterExample, ClusterView, ClusterWeight } from "../../shared/clusters.js";
-import type { DocumentSearch, DocumentText, SourcePlace } from "../../shared/protocol.js";
+import type { DocumentSearch, DocumentText } from "../../shared/protocol.js";
 import { formatNumber } from "../../shared/scale.js";
 import { button, element } from "../elements.js";
 
@@ -8,7 +8,8 @@ export interface DetailActions {
   readonly canOpen: boolean;
   onUnit(unit: number): void;
   onCluster(cluster: number): void;
-  onOpen(place: SourcePlace): void;
+  /** Shows the source of a document in an editor. */
+  onOpen(unit: number): void;
 }
 
 export function clusterDetails(
@@ -76,7 +77,7 @@ export function documentDetails(found: DocumentText, actions: DetailActions): HT
       "p",
       {},
       button(`Show cluster ${cluster}`, () => actions.onCluster(cluster)),
-      actions.canOpen && button("Open in editor", () => actions.onOpen(place), { className: "primary" }),
+      actions.canOpen && button("Open in editor", () => actions.onOpen(found.unit), { className: "primary" }),
     ),
     element("pre", { className: "text", tabIndex: 0 }, text),
   );

@@ -21,9 +21,12 @@ export interface MapOptions {
   /** Whether a cluster is in full colour. */
   isLit(cluster: number): boolean;
   describe(unit: number): string;
+  /** The person moved the map; null after it was made to fit. */
+  onCamera(camera: Camera | null): void;
 }
 
-interface Camera {
+/** What part of the map is shown. */
+export interface Camera {
   readonly x: number;
   readonly y: number;
   /** Pixels for a unit of length. */
@@ -55,9 +58,10 @@ export class DocumentMap {
     this.#listen();
   }
 
-  show(data: MapData, description: string): void {
+  /** Shows documents, all of them unless a camera says which part. */
+  show(data: MapData, description: string, camera?: Camera): void {
     this.#data = data;
-    this.#camera = undefined;
+    this.#camera = camera;
     this.#marked = undefined;
     this.#centres = centresOf(data);
     this.#canvas.setAttribute("aria-label", description);
@@ -72,6 +76,7 @@ export class DocumentMap {
 
   reset(): void {
     this.#camera = undefined;
+    this.options.onCamera(null);
     this.invalidate();
   }
 
@@ -223,16 +228,20 @@ export class DocumentMap {
     const { width, height } = this.#size();
     const scale = this.#camera.scale * factor;
     const change = 1 / this.#camera.scale - 1 / scale;
-    this.#camera = {
+    this.#move({
       scale,
       x: this.#camera.x + (x - width / 2) * change,
       y: this.#camera.y - (y - height / 2) * change,
-    };
-    this.invalidate();
+    });
   }
 
   #pan(camera: Camera, x: number, y: number): void {
-    this.#camera = { ...camera, x: camera.x - x / camera.scale, y: camera.y + y / camera.scale };
+    this.#move({ ...camera, x: camera.x - x / camera.scale, y: camera.y + y / camera.scale });
+  }
+
+  #move(camera: Camera): void {
+    this.#camera = camera;
+    this.options.onCamera(camera);
     this.invalidate();
   }
 

@@ -3,8 +3,11 @@ import type { ComparisonReport } from "../../../specialization/stages/report-typ
 import { formatNumber } from "../../shared/scale.js";
 import { element, table } from "../elements.js";
 
-/** The section; null where the budget did not say what would be computed. */
-export function decisionSection({ decision, settings }: ComparisonReport): HTMLElement | null {
+/** The section, headed by its job's label among several; null where the budget did not say what would be computed. */
+export function decisionSection(
+  { decision, settings }: ComparisonReport,
+  label: string | null,
+): HTMLElement | null {
   if (decision === null) return null;
   const { method, reason, cautions } = decision.recommendation;
   const wanted = new Set<string>(settings.methods);
@@ -34,16 +37,17 @@ export function decisionSection({ decision, settings }: ComparisonReport): HTMLE
     `In all, for ${decision.domains}`,
     "Parameters in use",
   ];
+  const caption = label === null ? "Planned costs" : `Planned costs of ${label}`;
   return element(
     "section",
     {},
-    element("h2", {}, "The decision, before anything was trained"),
+    element("h2", {}, `${label === null ? "" : `${label}: `}The decision, before anything was trained`),
     element("p", {}, element("strong", {}, `Take ${method}. `), reason),
     ...cautions.map((caution) => element("p", { className: "caution" }, caution)),
     element(
       "div",
-      { className: "scroll", tabIndex: 0, attributes: { role: "region", "aria-label": "Planned costs" } },
-      table("Planned costs", headings, rows),
+      { className: "scroll", tabIndex: 0, attributes: { role: "region", "aria-label": caption } },
+      table(caption, headings, rows),
     ),
     element("ul", {}, ...crossings),
   );

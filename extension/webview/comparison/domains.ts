@@ -11,8 +11,12 @@ const BARS = { width: 320, height: 56 };
 /** More bars would be thinner than a pixel; the clusters of most domain text come first. */
 const MOST_BARS = 64;
 
-/** The section, by the sets of one size and of the first seed. */
-export function domainsSection(report: ComparisonReport, size: number | null): HTMLElement {
+/** The section, by the sets of one size and of the first seed, headed by its job's label among several. */
+export function domainsSection(
+  report: ComparisonReport,
+  size: number | null,
+  label: string | null,
+): HTMLElement {
   const { domains, generic } = report;
   const cards = domains.map((domain) => {
     const histogram = domain.histograms.find((each) => each.size === size) ?? domain.histograms[0];
@@ -28,7 +32,11 @@ export function domainsSection(report: ComparisonReport, size: number | null): H
   return element(
     "section",
     {},
-    element("h2", {}, `Domains over the ${generic.clusters} clusters of the generic text`),
+    element(
+      "h2",
+      {},
+      `${label === null ? "" : `${label}: `}Domains over the ${generic.clusters} clusters of the generic text`,
+    ),
     element(
       "p",
       { className: "legend" },

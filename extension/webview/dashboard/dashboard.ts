@@ -248,7 +248,8 @@ class Dashboard {
       },
     });
     const onExport = (kind: ExportKind) => void this.#export(panel, chart, kind).catch(this.#notice.fail);
-    const card = new PanelCard({ title, chart, formatX, formatY: format, lines, onExport });
+    const nameX = () => X_NAMES.find(([x]) => x === this.#state.x)![1];
+    const card = new PanelCard({ title, chart, formatX, nameX, formatY: format, lines, onExport });
     return { chart, card, panel };
   }
 

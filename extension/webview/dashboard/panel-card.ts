@@ -1,4 +1,6 @@
 /** A chart with its title, exports and table of values. */
+
+import { valueRows } from "../../shared/value-rows.js";
 import type { Line } from "../chart/drawing.js";
 import type { LineChart } from "../chart/line-chart.js";
 import { button, element, table } from "../elements.js";
@@ -9,15 +11,24 @@ export interface CardOptions {
   readonly title: string;
   readonly chart: LineChart;
   readonly formatX: () => (value: number) => string;
+  /** What the horizontal axis measures. */
+  readonly nameX: () => string;
   readonly formatY: (value: number) => string;
   lines(): readonly Line[];
   onExport(kind: ExportKind): void;
 }
 
+/** Rows of the table of a series: as many as one listens to. */
+const MOST_ROWS = 50;
+/** A table that changes with every step cannot be read. */
+const WRITE_MS = 2000;
+
 export class PanelCard {
   readonly element: HTMLElement;
   readonly #table = element("div", { className: "values", tabIndex: 0, attributes: { role: "region" } });
   readonly #details: HTMLDetailsElement;
+  #waiting: ReturnType<typeof setTimeout> | undefined;
+  #isStale = false;
 
   constructor(private readonly options: CardOptions) {
     const { title, chart, onExport } = options;
@@ -29,7 +40,7 @@ export class PanelCard {
     );
     this.#table.setAttribute("aria-label", `Values of ${title}`);
     this.#details = element("details", {}, element("summary", {}, "Values"), this.#table);
-    this.#details.ontoggle = () => this.updateTable();
+    this.#details.ontoggle = () => this.#write();
     this.element = element(
       "section",
       { className: "card", attributes: { "aria-label": title } },
@@ -39,17 +50,48 @@ export class PanelCard {
     );
   }
 
-  /** Writes the table again, where it is open. */
+  /** Writes the tables again, where they are open: now, or once they have been there for a while. */
   updateTable(): void {
+    this.#isStale = true;
+    if (this.#waiting === undefined) this.#write();
+  }
+
+  #write(): void {
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+    this.#isStale = false;
     if (!this.#details.open) return;
+    this.#waiting = setTimeout(() => {
+      this.#waiting = undefined;
+      if (this.#isStale) this.#write();
+    }, WRITE_MS);
+    const lines = this.options.lines();
+    this.#table.replaceChildren(this.#extremes(lines), this.#series(lines));
+  }
+
+  #extremes(lines: readonly Line[]): HTMLElement {
     const { formatY, title, formatX } = this.options;
-    const rows = this.options.lines().map(({ label, x, y }) => {
+    const rows = lines.map(({ label, x, y }) => {
       const found = extremes(y);
       if (found === undefined) return [label, "–", "–", "–", "–"];
       const { first, least, last } = found;
       return [label, formatY(y[first]), formatY(y[last]), formatY(y[least]), formatX()(x[least])];
     });
-    this.#table.replaceChildren(table(title, ["Run", "First", "Last", "Least", "Least at"], rows));
+    return table(title, ["Run", "First", "Last", "Least", "Least at"], rows);
+  }
+
+  #series(lines: readonly Line[]): HTMLElement {
+    const { formatY, title, formatX, nameX } = this.options;
+    const { rows, points } = valueRows(lines, MOST_ROWS);
+    const cells = rows.map(({ x, values }) => [
+      formatX()(x),
+      ...values.map((value) => (Number.isNaN(value) ? "–" : formatY(value))),
+    ]);
+    const part =
+      points > rows.length
+        ? `${rows.length} of ${points} points, evenly spaced; all are in the CSV`
+        : "all points";
+    return table(`${title} in numbers: ${part}`, [nameX(), ...lines.map(({ label }) => label)], cells);
   }
 }
 

@@ -1,7 +1,8 @@
 /** The list of runs beside the charts: which are shown, how far each is, and what can be done with it. */
+import { describeAdvance } from "../../shared/run-text.js";
 import { isActive, isResumable, progressOf, type RunSummary } from "../../shared/runs.js";
-import { formatNumber } from "../../shared/scale.js";
-import { button, element } from "../elements.js";
+import { lineSample } from "../chart/line-sample.js";
+import { button, element, keepingFocus } from "../elements.js";
 
 export interface RunListActions {
   isShown(run: string): boolean;
@@ -18,12 +19,9 @@ export class RunList {
 
   /** Shows runs anew; the focus stays on the same control. */
   update(runs: readonly RunSummary[], labels: ReadonlyMap<string, string>, canControl: boolean): void {
-    const focused = (document.activeElement as HTMLElement | null)?.dataset.control;
-    this.element.replaceChildren(...runs.map((run) => this.#item(run, labels.get(run.id)!, canControl)));
-    if (focused) {
-      const again = [...this.element.querySelectorAll<HTMLElement>("[data-control]")];
-      again.find(({ dataset }) => dataset.control === focused)?.focus();
-    }
+    keepingFocus(this.element, () =>
+      this.element.replaceChildren(...runs.map((run) => this.#item(run, labels.get(run.id)!, canControl))),
+    );
   }
 
   #item(run: RunSummary, label: string, canControl: boolean): HTMLElement {
@@ -33,13 +31,6 @@ export class RunList {
     box.dataset.control = `show ${run.id}`;
     box.onchange = () => actions.onShow(run.id, box.checked);
     const progress = progressOf(run);
-    const details = [
-      `step ${run.step}${run.budget.steps === null ? "" : ` of ${run.budget.steps}`}`,
-      run.loss === null ? undefined : `loss ${formatNumber(run.loss, 4)}`,
-      isActive(run.state) && run.tokensPerSecond !== null
-        ? `${formatNumber(run.tokensPerSecond)} tok/s`
-        : undefined,
-    ].filter((each) => each !== undefined);
     const controls = canControl
       ? [
           isActive(run.state) &&
@@ -59,7 +50,7 @@ export class RunList {
         element("span", { className: "run-name" }, label),
         element("span", { className: `state state-${run.state}` }, run.state),
       ),
-      element("div", { className: "run-details" }, details.join(" · ")),
+      element("div", { className: "run-details" }, describeAdvance(run)),
       isActive(run.state) && progress !== undefined && progressBar(progress, label),
       run.message !== null && (run.state === "failed" || run.state === "damaged")
         ? element("div", { className: "run-message" }, run.message)
@@ -80,19 +71,4 @@ export class RunList {
 
 function progressBar(value: number, label: string): HTMLElement {
   return element("progress", { value, max: 1, attributes: { "aria-label": `Progress of ${label}` } });
-}
-
-/** A piece of a run's line, as it is drawn. */
-export function lineSample({ color, dash }: { color: string; dash: readonly number[] }): SVGSVGElement {
-  const namespace = "http://www.w3.org/2000/svg";
-  const picture = document.createElementNS(namespace, "svg");
-  picture.setAttribute("class", "line-sample");
-  picture.setAttribute("viewBox", "0 0 22 10");
-  picture.setAttribute("aria-hidden", "true");
-  const line = document.createElementNS(namespace, "line");
-  const places = { x1: "0", x2: "22", y1: "5", y2: "5", stroke: color, "stroke-width": "3" };
-  for (const [name, value] of Object.entries(places)) line.setAttribute(name, value);
-  if (dash.length > 0) line.setAttribute("stroke-dasharray", dash.join(" "));
-  picture.append(line);
-  return picture;
 }

@@ -1,7 +1,8 @@
 /** Text that models wrote while they were trained, the newest first. */
+
+import { lineSample } from "../chart/line-sample.js";
 import { element } from "../elements.js";
 import type { ShownRun } from "./panels.js";
-import { lineSample } from "./run-list.js";
 
 const MOST_SHOWN = 30;
 
