@@ -100,6 +100,17 @@ function checkChoice(options: EmbedOptions): void {
       remedy: "Leave the others out.",
     });
   }
+  const [method] = chosen;
+  if (method === undefined) return;
+  for (const key of ["dimensions", "sample"] as const) {
+    if (options[key] === undefined) continue;
+    throw new ClustersError({
+      at: `--${method} and --${key}`,
+      value: options[key],
+      problem: `--${key} is of an LSI model that is fitted here, and --${method} ${options[method]} makes the vectors`,
+      remedy: "Leave one of them out.",
+    });
+  }
 }
 
 async function chooseMethod(

@@ -117,6 +117,9 @@ test("vectors that no model here can make are assigned as embeddings", async () 
     Array.from({ length: 90 }, (_, i) => i % 3),
   );
   const folder = corpus.path("given-embeddings");
+  const idle = await slm(["embed", tokens, "--vectors", given, "--out", folder, "--dimensions", "4"]);
+  assert.equal(idle.code, 1);
+  assert.match(idle.stderr, /--vectors and --dimensions: .*fitted here.*got 4/);
   await json("embed", tokens, "--vectors", given, "--out", folder);
   const out = corpus.path("given-clusters");
   await json("cluster", tokens, "--embeddings", folder, "--k", "3", "--out", out);
