@@ -1,6 +1,7 @@
 /** Looking at what has been made: clusters, comparison, models, in every theme and in a folder that is not trusted. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { slmIn, writeConfig } from "../cli/tiny-run.js";
 import { checkAccess } from "../extension/access.js";
@@ -135,6 +136,25 @@ test("the end of a job is told once, with the way to its comparison", async () =
   writeFileSync(path, report);
   await editor.toast(`example is done: ${done} results`).getByRole("button", { name: "Compare" }).click();
   await editor.webview(".page-comparison tbody th");
+});
+
+test("a job that was over before it was seen is told of too, and once", async () => {
+  const brief = workspace.path("brief");
+  const report = readFileSync(workspace.path("example", "report.json"), "utf8");
+  mkdirSync(brief);
+  writeFileSync(join(brief, "report.json"), report.replace('"name":"example"', '"name":"brief"'));
+  const told = editor.toast("brief is done");
+  await told.waitFor();
+  await editor.command("Notifications: Clear All Notifications");
+  await told.waitFor({ state: "detached" });
+  writeFileSync(join(brief, "report.json"), report.replace('"name":"example"', '"name":"brief once more"'));
+  await editor.rows("Corpora and Clusters").filter({ hasText: "brief once more" }).waitFor();
+  assert.equal(await editor.toast("brief").count(), 0);
+  rmSync(brief, { recursive: true });
+  await editor
+    .rows("Corpora and Clusters")
+    .filter({ hasText: "brief once more" })
+    .waitFor({ state: "detached" });
 });
 
 test("runs chosen in the view, and no others, are compared", async () => {

@@ -1,10 +1,15 @@
 /** Tells once that a whole job is done, whoever started it: its report then holds all that was planned. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import * as vscode from "vscode";
 import type { WorkspaceData } from "../data/workspace-data.js";
 
 export class JobWatch {
   /** Jobs seen under way by this window, so that old ends are not told again. */
   readonly #underWay = new Set<string>();
+  /** Jobs seen at their end. */
+  readonly #done = new Set<string>();
+  readonly #begun = Date.now();
 
   constructor(private readonly data: WorkspaceData) {}
 
@@ -12,8 +17,14 @@ export class JobWatch {
   update(): void {
     for (const { id, report } of this.data.store.reports) {
       const { done, planned } = report.progress;
-      if (done < planned) this.#underWay.add(id);
-      else if (this.#underWay.delete(id)) void this.#tell(id, report.name, done);
+      if (done < planned) {
+        this.#underWay.add(id);
+        continue;
+      }
+      /* a short job begins and ends between two looks */
+      const isNew = !this.#done.has(id) && writtenAt(id) > this.#begun;
+      this.#done.add(id);
+      if (this.#underWay.delete(id) || isNew) void this.#tell(id, report.name, done);
     }
   }
 
@@ -24,4 +35,9 @@ export class JobWatch {
     if ((await vscode.window.showInformationMessage(text, compare)) === compare)
       await vscode.commands.executeCommand("slmForge.openComparison", { report: id });
   }
+}
+
+/** When the report of a job was written, in milliseconds since 1970; 0 where it is gone. */
+function writtenAt(job: string): number {
+  return statSync(join(job, "report.json"), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
