@@ -77,18 +77,19 @@ export function wordAt(line: string, column: number): { from: number; to: number
   return word > 0 ? { from, to: from + word } : { from: Math.max(0, from - 1), to: Math.max(from, 1) };
 }
 
-/** Results by the line, counted from 0, of the entry point that each is about; the first one's where that is gone. */
-export function resultsByLine(
+/** Results by the entry point that each is about; the first one where that is gone. */
+export function resultsByEntryPoint(
   text: string,
   results: readonly KernelResult[],
-): ReadonlyMap<number, readonly KernelResult[]> {
+): ReadonlyMap<EntryPoint, readonly KernelResult[]> {
   const points = entryPointsOf(text);
-  const byLine = new Map<number, KernelResult[]>();
+  const first = points[0] ?? { name: "", line: 0, start: 0 };
+  const byPoint = new Map<EntryPoint, KernelResult[]>();
   for (const result of results) {
-    const { line } = points.find(({ name }) => name === result.entryPoint) ?? points[0] ?? { line: 0 };
-    byLine.set(line, [...(byLine.get(line) ?? []), result]);
+    const point = points.find(({ name }) => name === result.entryPoint) ?? first;
+    byPoint.set(point, [...(byPoint.get(point) ?? []), result]);
   }
-  return byLine;
+  return byPoint;
 }
 
 /** What a result is of, for people: "rows f32", or an entry point's name. */

@@ -10,7 +10,7 @@ import {
   entryPointsOf,
   faultsOfResult,
   nameOfResult,
-  resultsByLine,
+  resultsByEntryPoint,
   resultsTable,
   wordAt,
 } from "../../extension/language/kernels.js";
@@ -96,17 +96,19 @@ test("results stand after the entry point that they are about", () => {
     "@compute @workgroup_size(1) fn first() {}\n\n@compute @workgroup_size(1)\nfn double() {}\n@compute @workgroup_size(1) fn forward() {}\n";
   const gone = { ...OWN, entryPoint: "gone" };
   assert.deepEqual(
-    [...resultsByLine(text, [OWN, RESULT, { ...RESULT, real: "f16" }, gone])].map(([line, found]) => [
-      line,
-      found.map(nameOfResult),
-    ]),
+    [...resultsByEntryPoint(text, [OWN, RESULT, { ...RESULT, real: "f16" }, gone])].map(
+      ([{ line, start }, found]) => [line, start, found.map(nameOfResult)],
+    ),
     [
-      [3, ["double"]],
-      [4, ["rows f32", "rows f16"]],
-      [0, ["gone"]],
+      [3, 2, ["double"]],
+      [4, 4, ["rows f32", "rows f16"]],
+      [0, 0, ["gone"]],
     ],
   );
-  assert.deepEqual([...resultsByLine("no entry point", [OWN]).keys()], [0]);
+  assert.deepEqual(
+    [...resultsByEntryPoint("no entry point", [OWN]).keys()].map(({ line }) => line),
+    [0],
+  );
 });
 
 test("block comments nest, for entry points and for the colours of the text", () => {

@@ -11,7 +11,7 @@ import {
   type KernelResult,
   nameOfResult,
   type ReportedDiagnostic,
-  resultsByLine,
+  resultsByEntryPoint,
 } from "../../language/kernels.js";
 import { CliError } from "../cli/cli-error.js";
 import type { SlmCli } from "../cli/slm-cli.js";
@@ -105,7 +105,7 @@ export class KernelCommands {
       if (here.length === 0) throw new CliError(message ?? `${basename(file)} could not be checked.`);
       return;
     }
-    const wrong = [...resultsByLine(document.getText(), results)].flatMap(([line, found]) =>
+    const wrong = [...resultsByEntryPoint(document.getText(), results)].flatMap(([{ line }, found]) =>
       found
         .filter(({ passed }) => !passed)
         .flatMap(faultsOfResult)

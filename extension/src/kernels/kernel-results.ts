@@ -1,6 +1,11 @@
 /** What was found about a kernel, after its entry point, until the file changes. */
 import * as vscode from "vscode";
-import { describeResult, type KernelResult, resultsByLine, resultsTable } from "../../language/kernels.js";
+import {
+  describeResult,
+  type KernelResult,
+  resultsByEntryPoint,
+  resultsTable,
+} from "../../language/kernels.js";
 
 export class KernelResults implements vscode.Disposable {
   readonly #results = new Map<string, readonly KernelResult[]>();
@@ -45,8 +50,9 @@ export class KernelResults implements vscode.Disposable {
     const results = this.#results.get(document.uri.toString()) ?? [];
     editor.setDecorations(
       this.#decoration,
-      [...resultsByLine(document.getText(), results)].map(([line, found]) => {
-        const { end } = document.lineAt(line).range;
+      [...resultsByEntryPoint(document.getText(), results)].map(([{ start }, found]) => {
+        /* after the attributes: the line of the name is often too long to leave room */
+        const { end } = document.lineAt(start).range;
         return {
           range: new vscode.Range(end, end),
           hoverMessage: new vscode.MarkdownString(resultsTable(found)),
