@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { styleText } from "node:util";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Gpu, openGpu } from "../../engine/index.js";
 import { MODELS } from "../../specialization/comparison/comparison.js";
 import { openExportSource } from "../../specialization/export/source.js";
@@ -34,9 +34,11 @@ import { printJson } from "../print-json.js";
 import { formatDuration } from "../progress.js";
 import { Session } from "../session.js";
 import { type Column, formatCount, formatTable } from "../table.js";
+import { wholeNumber } from "../whole-number.js";
 
 interface DemoOptions {
   readonly minutes?: number;
+  readonly steps?: number;
   readonly seed: number;
   readonly adapter?: string;
   readonly json?: boolean;
@@ -65,6 +67,14 @@ export function registerDemo(program: Command): void {
     .command("demo")
     .description("specialise a small model on type declarations, out of the text of the installed packages")
     .option("--minutes <number>", "training time (default: 5, on a GPU 1)", parseMinutes)
+    .addOption(
+      new Option(
+        "--steps <number>",
+        "steps of each pretraining, in place of a time: the same on every machine",
+      )
+        .argParser(wholeNumber(FEWEST_STEPS))
+        .conflicts("minutes"),
+    )
     .option("--seed <number>", "seed of the weights and of the order of the text", parseSeed, 1)
     .option("--adapter <name>", "adapter, by name or index")
     .option("--json", "print JSON on standard output; progress goes to standard error")
@@ -98,7 +108,8 @@ async function demo(options: DemoOptions): Promise<void> {
     const kind = gpu.adapter.kind === "gpu" ? "gpu" : "software";
     const minutes = options.minutes ?? MINUTES[kind];
     const seconds = await secondsPerStep(gpu, text, folder, BATCH[kind]);
-    const steps = Math.max(FEWEST_STEPS, Math.floor((minutes * 60) / seconds / PRETRAININGS));
+    const affordable = Math.max(FEWEST_STEPS, Math.floor((minutes * 60) / seconds / PRETRAININGS));
+    const steps = options.steps ?? affordable;
     const config = configOf(options, text, folder, BATCH[kind], steps);
     writeFileAtomically(configFile, forgeToYaml(config));
     say(describeTraining(gpu, config, seconds, steps));

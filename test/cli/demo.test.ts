@@ -37,7 +37,8 @@ describe("the demo", () => {
   let outcome: SpawnSyncReturns<string>;
   let commands: string[][];
   before(() => {
-    outcome = slm(["demo", "--minutes", "0.5"]);
+    /* as many steps on a slow machine as on a fast one, or a slow one would have nothing to show */
+    outcome = slm(["demo", "--steps", "120"]);
     commands = [...outcome.stdout.matchAll(/^ {4}node \S*main\.js (.+)$/gm)].map(([, rest]) =>
       [...rest.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain),
     );
@@ -102,7 +103,7 @@ describe("the demo", () => {
   });
 
   test("prints JSON alone, and takes a folder that is free", () => {
-    const { status, stdout, stderr } = slm(["demo", "--minutes", "0.05", "--json"]);
+    const { status, stdout, stderr } = slm(["demo", "--steps", "10", "--json"]);
     assert.equal(status, 0, stderr);
     const json = JSON.parse(stdout) as DemoJson;
     assert.match(json.folder, /demo-2$/);
