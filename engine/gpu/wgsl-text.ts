@@ -61,9 +61,23 @@ export function placeAt(text: string, offset: number): Place {
   return { line: text.slice(0, offset).split("\n").length, column: offset - start + 1 };
 }
 
-/** Names of module-scope functions that are compute entry points. */
+/** A compute entry point of a text: from its first attribute to the end of its name, as offsets. */
+export interface EntryPointRange {
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The module-scope functions that are compute entry points, in the order of the text. */
+export function entryPointRanges(source: string): EntryPointRange[] {
+  return [...blankComments(source).matchAll(/@compute\b[^;{}]*?\bfn\s+(\w+)/g)].map(
+    ({ 0: { length }, 1: name, index: start }) => ({ name, start, end: start + length }),
+  );
+}
+
+/** Their names. */
 export function entryPoints(source: string): string[] {
-  return [...blankComments(source).matchAll(/@compute\b[^;{}]*?\bfn\s+(\w+)/g)].map((m) => m[1]);
+  return entryPointRanges(source).map(({ name }) => name);
 }
 
 /** Where the line of an entry point begins; the first line where there is none of the name. */

@@ -6,7 +6,7 @@
  * One line or several; clauses are parted by semicolons, and numbers may be products such as 2 * 512 * 512.
  */
 import { faultAt, formatDiagnostics, type ShaderDiagnostic, ShaderError } from "../gpu/errors.js";
-import { blankComments, commentsOf, type Place, placeAt } from "../gpu/wgsl-text.js";
+import { commentsOf, entryPointRanges, type Place, placeAt } from "../gpu/wgsl-text.js";
 
 /** What a buffer holds before a run: normal numbers, zeros, or numbers from 0 to below a bound. */
 export type Fill = "normal" | "zeros" | { readonly below: number };
@@ -52,17 +52,17 @@ export function isAnnotated(text: string): boolean {
  * @throws ShaderError with every clause that cannot be read
  */
 export function benchStatements(file: string, text: string): Map<string, BenchStatement> {
-  const points = [...blankComments(text).matchAll(/@compute\b[^;{}]*?\bfn\s+(\w+)/g)];
+  const points = entryPointRanges(text);
   const faults: ShaderDiagnostic[] = [];
   const found = new Map<string, Draft>();
   for (const clause of clausesOf(text)) {
     const place = placeAt(text, clause.offset);
     try {
-      const point = points.find((match) => match.index + match[0].length > clause.offset);
+      const point = points.find(({ end }) => end > clause.offset);
       if (!point)
         throw new Error("no entry point follows; @bench stands above the entry point that it is about.");
-      const draft = found.get(point[1]) ?? { buffers: new Map(), uniforms: new Map() };
-      found.set(point[1], draft);
+      const draft = found.get(point.name) ?? { buffers: new Map(), uniforms: new Map() };
+      found.set(point.name, draft);
       read(clause.text, place, draft);
     } catch (error) {
       faults.push(faultAt(file, text, place, (error as Error).message));

@@ -1,5 +1,5 @@
 /** WGSL files as editors show them: entry points, which kernel of the engine a file is, results in words. */
-import { blankComments } from "../../engine/gpu/wgsl-text.js";
+import { entryPointRanges, placeAt } from "../../engine/gpu/wgsl-text.js";
 
 /** One kernel, as `slm kernels list --json` prints it. */
 export interface ListedKernel {
@@ -62,11 +62,11 @@ export interface EntryPoint {
 
 /** Compute entry points of a text that need not compile. */
 export function entryPointsOf(text: string): EntryPoint[] {
-  const blanked = blankComments(text);
-  return [...blanked.matchAll(/@compute\b[^;{}]*?\bfn\s+(\w+)/g)].map((match) => ({
-    name: match[1],
-    line: blanked.slice(0, match.index + match[0].length).split("\n").length - 1,
-    start: blanked.slice(0, match.index).split("\n").length - 1,
+  const lineOf = (offset: number) => placeAt(text, offset).line - 1;
+  return entryPointRanges(text).map(({ name, start, end }) => ({
+    name,
+    line: lineOf(end),
+    start: lineOf(start),
   }));
 }
 
