@@ -2,15 +2,21 @@
 import { basename } from "node:path";
 import { entryPoints, type Gpu, ShaderError, withGpu } from "../../engine/gpu/index.js";
 import { benchStatements, isAnnotated } from "../../engine/kernels/bench-annotations.js";
-import { type Ceilings, KERNELS } from "../../engine/kernels/index.js";
+import type { Ceilings } from "../../engine/kernels/index.js";
 import { timeVersions } from "../../engine/kernels/measure.js";
 import { type Deviation, deviationsOf, faultsOf, runOwn } from "../../engine/kernels/own-check.js";
 import { type OwnKernel, openOwnKernel, ownProblem, solvedBy } from "../../engine/kernels/own-kernel.js";
 import { ExitCode } from "../exit.js";
 import { printJson } from "../print-json.js";
 import { formatTable } from "../table.js";
-import type { BenchOptions } from "./kernels-bench.js";
-import { ceilingsOf, describeCeilings, type TimedRow, timedColumns, timesOf } from "./kernels-bench.js";
+import {
+  type BenchOptions,
+  ceilingsOf,
+  describeCeilings,
+  type TimedRow,
+  timedColumns,
+  timesOf,
+} from "./kernels-bench.js";
 import type { CheckOptions } from "./kernels-check.js";
 import {
   answersOfKernel,
@@ -18,7 +24,7 @@ import {
   type Reference,
   statedReference,
 } from "./kernels-own-reference.js";
-import { filesOf } from "./kernels-selection.js";
+import { kernelsOf } from "./kernels-selection.js";
 import { type KernelText, openOwnVersion, readShader } from "./kernels-text.js";
 
 /** Which entry point of which file. */
@@ -52,10 +58,7 @@ export interface OwnFile {
 
 /** Whether a text is to be run as its own lines say, not as a kernel of the engine. */
 export function isOwn(file: string, text: string): boolean {
-  return (
-    isAnnotated(text) ||
-    !KERNELS.some(({ variants }) => variants.some((v) => filesOf(v).includes(basename(file))))
-  );
+  return isAnnotated(text) || kernelsOf(file).length === 0;
 }
 
 /**
@@ -220,10 +223,9 @@ function readOwn(file: string, options: BenchOptions, command: string): string {
   refuseEngineOptions(file, options);
   const text = readShader(file);
   if (isOwn(file, text)) return text;
-  const name = basename(file);
-  const { name: kernel } = KERNELS.find(({ variants }) => variants.some((v) => filesOf(v).includes(name)))!;
+  const [{ name: kernel }] = kernelsOf(file);
   throw new Error(
-    `${name} is a file of the kernel ${kernel}: \`slm kernels ${command} ${kernel}\` takes the engine's own, and ` +
+    `${basename(file)} is a file of the kernel ${kernel}: \`slm kernels ${command} ${kernel}\` takes the engine's own, and ` +
       `\`slm kernels watch ${file} --once\` a changed one.`,
   );
 }

@@ -1,4 +1,5 @@
 /** What the options of `slm kernels` select. */
+import { basename } from "node:path";
 import type { Gpu } from "../../engine/gpu/index.js";
 import {
   KERNELS,
@@ -95,6 +96,15 @@ export function needRunnable(gpu: Gpu, { chosen, skipped }: Selection): void {
     `${gpu.adapter.name} can run nothing of what was asked for: ${skipped.map(nameOf).join(", ")}. Choose another --variant, ` +
       `--real or --adapter; \`slm kernels watch ${files} --once\` compiles it all the same.`,
   );
+}
+
+/** The kernels of the engine that a file is part of, each with those variants alone; none for somebody's own. */
+export function kernelsOf(file: string): KernelDefinition[] {
+  const name = basename(file);
+  return KERNELS.map((definition) => ({
+    ...definition,
+    variants: definition.variants.filter((variant) => filesOf(variant).includes(name)),
+  })).filter(({ variants }) => variants.length > 0);
 }
 
 /** Every file that a variant is made of, the one it is known by first. */

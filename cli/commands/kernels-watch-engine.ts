@@ -7,7 +7,7 @@ import { printJson } from "../print-json.js";
 import { ceilingsOf, describeChange, describeTimes, measure } from "./kernels-bench.js";
 import { worstOf } from "./kernels-check.js";
 import type { Devices, Inspection, WatchOptions } from "./kernels-inspection.js";
-import { filesOf, nameOf, type Selected, selection } from "./kernels-selection.js";
+import { filesOf, kernelsOf, nameOf, type Selected, selection } from "./kernels-selection.js";
 import { type KernelTexts, type OtherVersion, openVersion, withTexts } from "./kernels-text.js";
 
 /** What stays the same from save to save. */
@@ -24,10 +24,7 @@ interface Watched {
 /** @throws Error for a file that no kernel of the engine is made of */
 export function inspectEngine(path: string, file: string, options: WatchOptions): Inspection {
   const name = basename(path);
-  const kernels = KERNELS.map((definition) => ({
-    ...definition,
-    variants: definition.variants.filter((v) => filesOf(v).includes(name)),
-  })).filter(({ variants }) => variants.length > 0);
+  const kernels = kernelsOf(path);
   const variants = kernels.flatMap((definition) => definition.variants);
   if (variants.length === 0) {
     const known = [...new Set(KERNELS.flatMap((k) => k.variants.flatMap(filesOf)))].sort().join(", ");
