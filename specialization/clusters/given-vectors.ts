@@ -2,7 +2,7 @@
 import type { Encoder } from "./encoder.js";
 import { ClustersError } from "./errors.js";
 import type { Unit, Units } from "./units.js";
-import { VectorFile, type VectorFileOptions } from "./vector-file.js";
+import { VectorFile, type VectorFileOptions, vectorIdentity } from "./vector-file.js";
 
 /**
  * One row for each unit, or one for each document where every document is one unit.
@@ -13,7 +13,7 @@ export async function givenVectors(units: Units, options: VectorFileOptions): Pr
   const file = await VectorFile.open(options);
   try {
     checkRows(units, file);
-    return encoderOf(file, await file.identity(), (_, number) => number);
+    return encoderOf(file, await vectorIdentity(options), (_, number) => number);
   } catch (error) {
     file.close();
     throw error;

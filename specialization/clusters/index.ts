@@ -29,4 +29,4 @@ export { fitLsi, LsiEncoder, type LsiModel, type LsiOptions, loadLsi, saveLsi } 
 export { sentenceEncoder } from "./sentence-encoder.js";
 export { type FoundDocument, type StoredDocument, StoredDocuments } from "./stored-documents.js";
 export { DEFAULT_WINDOW, type Unit, Units } from "./units.js";
-export { VectorFile, type VectorFileOptions } from "./vector-file.js";
+export { VectorFile, type VectorFileOptions, vectorIdentity } from "./vector-file.js";

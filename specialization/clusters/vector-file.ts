@@ -26,6 +26,11 @@ interface RowReader {
   close(): void;
 }
 
+/** A hash of what a file of vectors holds and of which part of it is meant; reads all of it. */
+export async function vectorIdentity({ path, column }: VectorFileOptions): Promise<string> {
+  return JSON.stringify([await sha256Of(path), column]);
+}
+
 export class VectorFile {
   readonly rows: number;
   readonly dimensions: number;
@@ -43,12 +48,6 @@ export class VectorFile {
     const { path, column } = options;
     const isParquet = /\.parquet$/i.test(path);
     return new VectorFile(options, isParquet ? await ParquetVectors.open(path, column) : npyVectors(path));
-  }
-
-  /** A hash of what the file holds and of which part of it is meant; reads all of it. */
-  async identity(): Promise<string> {
-    const { path, column } = this.options;
-    return JSON.stringify([await sha256Of(path), column]);
   }
 
   /** Rows by number, in any order, each scaled to unit length. @throws ClustersError for a value that is not finite */

@@ -23,6 +23,7 @@ import {
   withoutUnits,
 } from "../stages/grouping.js";
 import type { Job } from "../stages/job.js";
+import { kept } from "../stages/kept.js";
 import type { Cost } from "../stages/report-types.js";
 import type { DomainText, JobText } from "../stages/text.js";
 import type { TokenShards } from "../tokenizer/index.js";
@@ -394,13 +395,4 @@ export class Workshop {
 function ownGrouping(job: Job, text: JobText): Promise<Grouping> {
   const { tree, k } = job.config.clusters;
   return groupGeneric(job, text, tree ?? { k: k as number }, { filtered: true });
-}
-
-function kept<K, V>(all: Map<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
-  let value = all.get(key);
-  if (value === undefined) {
-    value = make();
-    all.set(key, value);
-  }
-  return value;
 }

@@ -4,12 +4,19 @@
  * is looked up by the place it was read from; all windows of a document share its vector.
  */
 import { join } from "node:path";
-import { ClustersError, documentVectors, type Encoder, VectorFile } from "../clusters/index.js";
+import {
+  ClustersError,
+  documentVectors,
+  type Encoder,
+  VectorFile,
+  vectorIdentity,
+} from "../clusters/index.js";
 import { readNpyIntegers, writeNpy } from "../clusters/npy.js";
 import type { TokenShards } from "../tokenizer/index.js";
 import { corpusOf, type ReadingRules, stoppable } from "../training/text-set.js";
 import type { ForgeConfig } from "./forge-config.js";
 import type { Job } from "./job.js";
+import { kept } from "./kept.js";
 
 /** A set of text and the file of its vectors, with the keys that name them. */
 interface VectorSet {
@@ -57,15 +64,8 @@ export class DocumentVectors {
 
   /** Content of a file, hashed once. */
   #identity(path: string): Promise<string> {
-    let identity = this.#identities.get(path);
-    if (identity === undefined) {
-      const { column } = this.job.config.embeddings;
-      identity = VectorFile.open({ path, column }).then((file) =>
-        file.identity().finally(() => file.close()),
-      );
-      this.#identities.set(path, identity);
-    }
-    return identity;
+    const { column } = this.job.config.embeddings;
+    return kept(this.#identities, path, () => vectorIdentity({ path, column }));
   }
 
   /** Row of every document of some tokens; found once. */
