@@ -1,6 +1,5 @@
 /** Tables and curves of a comparison, out of report.json as it is. */
 import type { MacroResult, SpecialisationResult } from "../../specialization/stages/report-types.js";
-import { undominated } from "./cost-winners.js";
 import type { Compared } from "./merged-reports.js";
 
 /** Which results a table shows. */
@@ -53,7 +52,8 @@ export function methodRows(report: Compared, { size, length }: Selection): Metho
   });
 }
 
-function cellOf(results: readonly SpecialisationResult[]): Cell {
+/** Geometric mean and spread over seeds. */
+export function cellOf(results: readonly SpecialisationResult[]): Cell {
   if (results.length === 0) return { mean: Number.NaN };
   const values = results.map(({ perplexity }) => perplexity.after);
   const mean = Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
@@ -97,9 +97,4 @@ export function winnersOf(report: Compared, selection: Selection): Winner[] {
     const isClear = first.spread && second?.spread ? first.spread[1] < second.spread[0] : undefined;
     return [{ domain: name, entry: ranked[0].entry, perplexity: first.mean, lead, isClear }];
   });
-}
-
-/** Methods that no other beats in both cost and perplexity at a number of domains, the cheapest first. */
-export function frontier(report: Compared, domains: number) {
-  return undominated(report.curves.find((curve) => curve.domains === domains)?.points ?? []);
 }

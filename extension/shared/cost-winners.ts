@@ -1,4 +1,6 @@
 /** Which method wins for each domain at a given cost, and which methods no other beats in both. */
+import { cellOf } from "./comparison-model.js";
+import { evenly } from "./evenly.js";
 import type { Compared } from "./merged-reports.js";
 
 /** A method after a share of its pretraining. */
@@ -28,29 +30,37 @@ const MOST_BUDGETS = 6;
 
 /** Winners by budget, when shared + `domains` × per-domain cost is paid; a row for each domain, then the mean. */
 export function costTable(report: Compared, size: number | null, domains: number): CostTable {
-  const macro = report.curves
-    .filter((curve) => curve.domains === domains)
-    .flatMap(({ points }) => points.filter((point) => point.size === size));
-  const points = [
+  const macro = pointsAt(report, domains).filter((point) => point.size === size);
+  const fronts = [
     ...report.domains.map(({ name }) => ({
       domain: name,
-      points: domainPoints(report, name, size, domains),
+      front: undominated(domainPoints(report, name, size, domains)),
     })),
-    { domain: undefined, points: macro },
-  ].filter((row) => row.points.length > 0);
-  const costs = points.flatMap((row) => undominated(row.points)).map(({ flops }) => flops);
-  const winnersAt = (budget: number) => points.map((row) => winnerWithin(row.points, budget));
+    { domain: undefined, front: undominated<CostPoint>(macro) },
+  ].filter(({ front }) => front.length > 0);
+  const costs = fronts.flatMap(({ front }) => front.map(({ flops }) => flops));
+  const winnersAt = (budget: number) => fronts.map(({ front }) => winnerWithin(front, budget));
   const changing = roundBudgets(costs).filter((budget, at, all) => {
     const before = at === 0 ? [] : winnersAt(all[at - 1]);
     return winnersAt(budget).some((winner, row) => winner !== before[row]);
   });
-  const budgets = evenly(changing, MOST_BUDGETS);
-  const rows = points.map(({ domain, points: own }) => ({
+  const budgets = evenly(changing.length, MOST_BUDGETS).map((at) => changing[at]);
+  const rows = fronts.map(({ domain, front }) => ({
     domain,
-    winners: budgets.map((budget) => winnerWithin(own, budget)),
-    undominated: undominated(own).filter(({ entry }, at, all) => all[at - 1]?.entry !== entry),
+    winners: budgets.map((budget) => winnerWithin(front, budget)),
+    undominated: front.filter(({ entry }, at) => front[at - 1]?.entry !== entry),
   }));
   return { budgets, rows };
+}
+
+/** The points of the curve of cost against macro perplexity at a number of domains. */
+export function pointsAt({ curves }: Compared, domains: number) {
+  return curves.find((curve) => curve.domains === domains)?.points ?? [];
+}
+
+/** Methods that no other beats in both cost and perplexity at a number of domains, the cheapest first. */
+export function frontier(report: Compared, domains: number) {
+  return undominated(pointsAt(report, domains));
 }
 
 /** Every method and length that is finished for a domain: costs are means over seeds, perplexities geometric means. */
@@ -65,12 +75,11 @@ export function domainPoints(
     report.lengths.flatMap((length) => {
       const seeds = results.filter((each) => each.entry === name && each.length === length);
       if (seeds.length === 0) return [];
-      const mean = (values: readonly number[]) =>
-        values.reduce((sum, value) => sum + value, 0) / values.length;
+      const costs = seeds.map(({ cost: { shared, perDomain } }) => shared.flops + domains * perDomain.flops);
       return {
         ...{ entry: name, length },
-        flops: mean(seeds.map(({ cost: { shared, perDomain } }) => shared.flops + domains * perDomain.flops)),
-        perplexity: Math.exp(mean(seeds.map(({ perplexity }) => Math.log(perplexity.after)))),
+        flops: costs.reduce((sum, cost) => sum + cost, 0) / costs.length,
+        perplexity: cellOf(seeds).mean,
       };
     }),
   );
@@ -94,10 +103,9 @@ export function undominated<Point extends Pick<CostPoint, "flops" | "perplexity"
     .sort((a, b) => a.flops - b.flops);
 }
 
-function winnerWithin(points: readonly CostPoint[], budget: number): CostPoint | undefined {
-  return undominated(points)
-    .filter(({ flops }) => flops <= budget)
-    .at(-1);
+/** Of undominated points the last that a budget pays for is the best. */
+function winnerWithin(front: readonly CostPoint[], budget: number): CostPoint | undefined {
+  return front.findLast(({ flops }) => flops <= budget);
 }
 
 /** 1, 2, 5, 10, 20 …: from the first that buys anything to the first that buys all. */
@@ -109,10 +117,4 @@ function roundBudgets(costs: readonly number[]): number[] {
     for (const factor of [1, 2, 5])
       if (factor * 10 ** exponent >= least && (all.at(-1) ?? 0) < greatest) all.push(factor * 10 ** exponent);
   return all;
-}
-
-/** At most so many of a list, the first and last among them. */
-function evenly(list: readonly number[], most: number): number[] {
-  if (list.length <= most) return [...list];
-  return Array.from({ length: most }, (_, at) => list[Math.round((at * (list.length - 1)) / (most - 1))]);
 }

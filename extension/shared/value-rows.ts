@@ -1,5 +1,6 @@
 /** A few rows that stand for lines of very many points: what a table shows of a chart. */
 import { nearestIndex } from "./columns.js";
+import { evenly } from "./evenly.js";
 
 export interface Series {
   /** Ascending. */
@@ -27,13 +28,6 @@ export function valueRows(lines: readonly Series[], most: number): ValueRows {
     rows: chosen.map((x) => ({ x, values: lines.map((line) => valueAt(line, x)) })),
     points: Math.max(0, ...lines.map(({ x }) => x.length)),
   };
-}
-
-/** Indices from the first to the last of `count`. */
-function evenly(count: number, most: number): number[] {
-  const length = Math.min(count, most);
-  if (length <= 1) return length === 1 ? [count - 1] : [];
-  return Array.from({ length }, (_, at) => Math.round((at * (count - 1)) / (length - 1)));
 }
 
 function valueAt({ x, y }: Series, place: number): number {

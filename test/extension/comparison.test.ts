@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { JobReport } from "../../extension/shared/clusters.js";
-import { bestOf, frontier, methodRows, winnersOf } from "../../extension/shared/comparison-model.js";
-import { costTable, undominated } from "../../extension/shared/cost-winners.js";
+import { bestOf, methodRows, winnersOf } from "../../extension/shared/comparison-model.js";
+import { costTable, frontier, undominated } from "../../extension/shared/cost-winners.js";
 import { cautionsOf, jobLabels, mergeReports } from "../../extension/shared/merged-reports.js";
 import { formatBytes, formatNumber, formatSeconds, Scale } from "../../extension/shared/scale.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";

@@ -1,6 +1,5 @@
 /** What each method costs and what it gives: winners by budget and domain, and total cost against macro perplexity. */
-import { frontier } from "../../shared/comparison-model.js";
-import { type CostPoint, costTable } from "../../shared/cost-winners.js";
+import { type CostPoint, costTable, frontier, pointsAt } from "../../shared/cost-winners.js";
 import type { Compared } from "../../shared/merged-reports.js";
 import { colorOf, dashOf } from "../../shared/palette.js";
 import { formatNumber, type Range } from "../../shared/scale.js";
@@ -103,8 +102,7 @@ function winnersTable(report: Compared, size: number | null, domains: number): H
     ...winners.map(winner),
     undominated.map(({ entry, flops }) => `${entry} from ${formatNumber(flops)}`).join(" → "),
   ]);
-  const many = domains === 1 ? "one domain" : `${domains} domains`;
-  const caption = `Least perplexity for a budget of FLOPs for ${many}, shared cost included, wherever a winner changes. “at 50 %” is after half of the pretraining. Undominated: no other method is cheaper and better.`;
+  const caption = `Least perplexity for a budget of FLOPs for ${count(domains)}, shared cost included, wherever a winner changes. “at 50 %” is after half of the pretraining. Undominated: no other method is cheaper and better.`;
   const headings = ["Domain", ...budgets.map((budget) => `≤ ${formatNumber(budget)}`), "Undominated"];
   return element(
     "div",
@@ -115,7 +113,7 @@ function winnersTable(report: Compared, size: number | null, domains: number): H
 
 /** The points of the chart in numbers, for whoever does not see it. */
 function pointsTable(report: Compared, domains: number): HTMLElement {
-  const points = report.curves.find((curve) => curve.domains === domains)?.points ?? [];
+  const points = pointsAt(report, domains);
   const best = new Set<unknown>(frontier(report, domains));
   const rows = points.map((point) => [
     labelOf(report, point.entry, point.size),
@@ -124,13 +122,13 @@ function pointsTable(report: Compared, domains: number): HTMLElement {
     perplexityOf(point.perplexity),
     best.has(point) ? "yes" : "no",
   ]);
-  const caption = `Total cost for ${domains === 1 ? "one domain" : `${domains} domains`} against macro perplexity`;
+  const caption = `Total cost for ${count(domains)} against macro perplexity`;
   return table(caption, ["Method", "Pretraining", "Cost", "Macro perplexity", "Best for its cost"], rows);
 }
 
 /** A line for each entry and size, through its lengths of pretraining. */
 function linesOf(report: Compared, domains: number): Line[] {
-  const points = report.curves.find((curve) => curve.domains === domains)?.points ?? [];
+  const points = pointsAt(report, domains);
   const keys = [...new Set(points.map(({ entry, size }) => JSON.stringify([entry, size])))];
   return keys.map((key) => {
     const [entry, size] = JSON.parse(key) as [string, number | null];
@@ -153,6 +151,10 @@ function appearanceOf({ entries }: Compared, entry: string) {
 function labelOf({ sizes }: Compared, entry: string, size: number | null): string {
   if (sizes.length === 1) return entry;
   return `${entry}, ${size === null ? "whole sets" : formatNumber(size)}`;
+}
+
+function count(domains: number): string {
+  return domains === 1 ? "one domain" : `${domains} domains`;
 }
 
 function flopsOf(value: number): string {
