@@ -31,6 +31,12 @@ export function button(
   return element("button", { type: "button", onclick, ...properties }, text);
 }
 
+/** Names a control, which keeps the focus when its part of the page is built anew (`keepingFocus`). */
+export function named<Control extends HTMLElement>(name: string, control: Control): Control {
+  control.dataset.control = name;
+  return control;
+}
+
 /** A choice with its label. */
 export function select<Value extends string>(
   label: string,
@@ -38,17 +44,15 @@ export function select<Value extends string>(
   value: string,
   onChange: (value: Value) => void,
 ): HTMLLabelElement {
-  const list = element("select", {});
+  const list = named(label, element("select", {}));
   for (const [name, text] of options) list.append(element("option", { value: name }, text));
   list.value = value;
-  list.dataset.control = label;
   list.onchange = () => onChange(list.value as Value);
   return element("label", { className: "field" }, element("span", {}, label), list);
 }
 
 export function checkbox(label: string, checked: boolean, onChange: (checked: boolean) => void) {
-  const box = element("input", { type: "checkbox", checked });
-  box.dataset.control = label;
+  const box = named(label, element("input", { type: "checkbox", checked }));
   box.onchange = () => onChange(box.checked);
   return element("label", { className: "check" }, box, element("span", {}, label));
 }
@@ -80,16 +84,38 @@ export function table(
   );
 }
 
-/** Builds a part of the page anew; the focus stays on the control of the same name (data-control). */
+/** How a table is sorted by one of its columns. */
+export type SortOrder = "ascending" | "descending" | "none";
+
+/** The heading of a column that a table can be sorted by. */
+export function sortHeading(
+  { id, title, hint, order }: { id: string; title: string; hint?: string; order: SortOrder },
+  onSort: () => void,
+): HTMLTableCellElement {
+  const arrow = { ascending: " ↑", descending: " ↓", none: "" }[order];
+  const sorting = button(`${title}${arrow}`, onSort, {
+    className: "quiet sort",
+    ...(hint && { title: hint }),
+  });
+  return element("th", { scope: "col", attributes: { "aria-sort": order } }, named(`sort ${id}`, sorting));
+}
+
+/** A part that scrolls by itself, by the keyboard too. */
+export function scrollRegion(label: string, ...children: readonly Child[]): HTMLElement {
+  const attributes = { role: "region", "aria-label": label };
+  return element("div", { className: "scroll", tabIndex: 0, attributes }, ...children);
+}
+
+/** Builds a part of the page anew; the focus stays on the control of the same name. */
 export function keepingFocus(place: HTMLElement, build: () => void): void {
   const focused = document.activeElement as HTMLElement | null;
   const isInside = focused !== null && place.contains(focused);
   build();
   if (!isInside || document.activeElement === focused) return;
-  const named = [...place.querySelectorAll<HTMLElement>("[data-control]")];
+  const controls = [...place.querySelectorAll<HTMLElement>("[data-control]")];
   const again = focused.isConnected
     ? focused
-    : named.find(({ dataset }) => dataset.control === focused.dataset.control);
+    : controls.find(({ dataset }) => dataset.control === focused.dataset.control);
   again?.focus({ preventScroll: true });
 }
 

@@ -2,7 +2,7 @@
 import type { ClusterView, ClusterWeight } from "../../shared/clusters.js";
 import { clusterColor, cssColor } from "../../shared/palette.js";
 import { formatNumber } from "../../shared/scale.js";
-import { button, element, keepingFocus } from "../elements.js";
+import { button, element, keepingFocus, named, sortHeading } from "../elements.js";
 import { theme } from "../theme.js";
 
 export interface ClusterRow {
@@ -82,16 +82,9 @@ export class ClusterTable {
     );
     const most = Math.max(...rows.map(({ view, weight }) => Math.max(view.share, weight?.domain ?? 0)), 1e-9);
     const head = columns.map(({ key, title, hint }) => {
-      const isSorted = key === this.#sort;
-      const order = isSorted ? (this.#isAscending ? "ascending" : "descending") : "none";
-      const arrow = isSorted ? (this.#isAscending ? " ↑" : " ↓") : "";
-      const content = key
-        ? named(
-            `sort ${key}`,
-            button(`${title}${arrow}`, () => this.#sortBy(key), { className: "quiet sort", title: hint }),
-          )
-        : element("span", { title: hint }, title);
-      return element("th", { scope: "col", attributes: key ? { "aria-sort": order } : {} }, content);
+      if (key === undefined) return element("th", { scope: "col" }, element("span", { title: hint }, title));
+      const order = key !== this.#sort ? "none" : this.#isAscending ? "ascending" : "descending";
+      return sortHeading({ id: key, title, hint, order }, () => this.#sortBy(key));
     });
     const body = sorted.slice(0, this.#limit).map((row) => this.#row(row, hasDomain, most));
     const built = [
@@ -141,12 +134,6 @@ export class ClusterTable {
       element("td", {}, box),
     );
   }
-}
-
-/** Names a control, which keeps the focus when the table is built anew. */
-function named<Control extends HTMLElement>(name: string, control: Control): Control {
-  control.dataset.control = name;
-  return control;
 }
 
 /** A share as a bar with its number. */

@@ -2,7 +2,7 @@
 import type { ClusteringSummary } from "../../shared/clusters.js";
 import type { ConfigFile } from "../../shared/protocol.js";
 import { formatNumber } from "../../shared/scale.js";
-import { button, element, select } from "../elements.js";
+import { button, element, named, select } from "../elements.js";
 
 export interface Choices {
   readonly clusterings: readonly ClusteringSummary[];
@@ -43,13 +43,10 @@ export function controls(choices: Choices, actions: ChoiceActions): HTMLElement[
 }
 
 function domainControls({ domains, domain, budget }: Choices, actions: ChoiceActions): HTMLElement[] {
-  const input = element("input", {
-    type: "text",
-    inputMode: "numeric",
-    value: formatNumber(budget),
-    size: 8,
-  });
-  input.dataset.control = "Budget";
+  const input = named(
+    "Budget",
+    element("input", { type: "text", inputMode: "numeric", value: formatNumber(budget), size: 8 }),
+  );
   input.onchange = () => {
     const tokens = parseCount(input.value);
     if (tokens === undefined) actions.onNoNumber(input.value);
@@ -67,12 +64,8 @@ function domainControls({ domains, domain, budget }: Choices, actions: ChoiceAct
 }
 
 function searchField({ search }: Choices, actions: ChoiceActions): HTMLElement {
-  const input = element("input", {
-    type: "search",
-    value: search,
-    placeholder: "Words, then Enter for documents",
-  });
-  input.dataset.control = "Search";
+  const placeholder = "Words, then Enter for documents";
+  const input = named("Search", element("input", { type: "search", value: search, placeholder }));
   input.oninput = () => actions.onSearch(input.value);
   input.onkeydown = ({ key }) => {
     if (key === "Enter") actions.onSearchDocuments();
@@ -81,8 +74,7 @@ function searchField({ search }: Choices, actions: ChoiceActions): HTMLElement {
 }
 
 function configControls({ configs, config, canWrite }: Choices, actions: ChoiceActions): HTMLElement[] {
-  const write = button("Write to forge.yaml", actions.onWrite, { className: "primary" });
-  write.dataset.control = "Write";
+  const write = named("Write", button("Write to forge.yaml", actions.onWrite, { className: "primary" }));
   write.disabled = !canWrite || config === null;
   write.title = canWrite ? "clusters.include and clusters.exclude" : "Needs slm board --allow-control";
   const names = configs.map(({ path }) => [path, path.split(/[/\\]/).slice(-2).join("/")] as const);

@@ -6,7 +6,7 @@ import { formatNumber, type Range } from "../../shared/scale.js";
 import type { Line } from "../chart/drawing.js";
 import { LineChart } from "../chart/line-chart.js";
 import { lineSample } from "../chart/line-sample.js";
-import { element, select, table } from "../elements.js";
+import { element, scrollRegion, select, table } from "../elements.js";
 import { theme } from "../theme.js";
 
 /** What the person zoomed the chart to. */
@@ -104,11 +104,7 @@ function winnersTable(report: Compared, size: number | null, domains: number): H
   ]);
   const caption = `Least perplexity for a budget of FLOPs for ${count(domains)}, shared cost included, wherever a winner changes. “at 50 %” is after half of the pretraining. Undominated: no other method is cheaper and better.`;
   const headings = ["Domain", ...budgets.map((budget) => `≤ ${formatNumber(budget)}`), "Undominated"];
-  return element(
-    "div",
-    { className: "scroll", tabIndex: 0, attributes: { role: "region", "aria-label": "Winners by cost" } },
-    table(caption, headings, cells),
-  );
+  return scrollRegion("Winners by cost", table(caption, headings, cells));
 }
 
 /** The points of the chart in numbers, for whoever does not see it. */

@@ -1,7 +1,7 @@
 /** What was planned before anything was trained: the advice, and what each method was to cost. */
 import type { ComparisonReport } from "../../../specialization/stages/report-types.js";
 import { formatNumber } from "../../shared/scale.js";
-import { element, table } from "../elements.js";
+import { element, scrollRegion, table } from "../elements.js";
 
 /** The section, headed by its job's label among several; null where the budget did not say what would be computed. */
 export function decisionSection(
@@ -44,11 +44,7 @@ export function decisionSection(
     element("h2", {}, `${label === null ? "" : `${label}: `}The decision, before anything was trained`),
     element("p", {}, element("strong", {}, `Take ${method}. `), reason),
     ...cautions.map((caution) => element("p", { className: "caution" }, caution)),
-    element(
-      "div",
-      { className: "scroll", tabIndex: 0, attributes: { role: "region", "aria-label": caption } },
-      table(caption, headings, rows),
-    ),
+    scrollRegion(caption, table(caption, headings, rows)),
     element("ul", {}, ...crossings),
   );
 }

@@ -9,7 +9,7 @@ import {
 import type { Compared } from "../../shared/merged-reports.js";
 import { formatNumber } from "../../shared/scale.js";
 import { toCsv } from "../download.js";
-import { button, element } from "../elements.js";
+import { button, element, named, scrollRegion, sortHeading } from "../elements.js";
 
 /** Column by which the table is sorted. */
 export interface Order {
@@ -43,12 +43,9 @@ export function perplexitySection(
   const best = new Map(columns.map(({ id, cells }) => [id, cells ? bestOf(sorted.map(cells)) : -1]));
   const head = columns.map(({ id, title }) => {
     const isSorted = id === sort.id;
-    const direction = isSorted ? (order.isAscending ? "ascending" : "descending") : "none";
-    const arrow = isSorted ? (order.isAscending ? " ↑" : " ↓") : "";
+    const direction = !isSorted ? "none" : order.isAscending ? "ascending" : "descending";
     const act = () => onOrder({ sort: id, isAscending: isSorted ? !order.isAscending : true });
-    const sorting = button(`${title}${arrow}`, act, { className: "quiet" });
-    sorting.dataset.control = `sort ${id}`;
-    return element("th", { scope: "col", attributes: { "aria-sort": direction } }, sorting);
+    return sortHeading({ id, title, order: direction }, act);
   });
   const body = sorted.map((row, at) => {
     const cells = columns.map(({ id, cell }, column) =>
@@ -63,15 +60,16 @@ export function perplexitySection(
       columns.map(({ title }) => title),
       ...sorted.map((row) => columns.map(({ value }) => value(row))),
     ]);
-  const exporting = button("CSV", () => onExport(csv()), { className: "quiet" });
-  exporting.dataset.control = "export perplexities";
+  const exporting = named(
+    "export perplexities",
+    button("CSV", () => onExport(csv()), { className: "quiet" }),
+  );
   return element(
     "section",
     {},
     element("h2", {}, "Perplexity of specialised models, lower is better ", exporting),
-    element(
-      "div",
-      { className: "scroll", tabIndex: 0, attributes: { role: "region", "aria-label": "Perplexities" } },
+    scrollRegion(
+      "Perplexities",
       element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)),
     ),
   );

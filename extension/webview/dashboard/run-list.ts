@@ -2,7 +2,7 @@
 import { describeAdvance } from "../../shared/run-text.js";
 import { isActive, isResumable, progressOf, type RunSummary } from "../../shared/runs.js";
 import { lineSample } from "../chart/line-sample.js";
-import { button, element, keepingFocus } from "../elements.js";
+import { button, element, keepingFocus, named } from "../elements.js";
 
 export interface RunListActions {
   isShown(run: string): boolean;
@@ -27,8 +27,7 @@ export class RunList {
   #item(run: RunSummary, label: string, canControl: boolean): HTMLElement {
     const { actions } = this;
     const isShown = actions.isShown(run.id);
-    const box = element("input", { type: "checkbox", checked: isShown });
-    box.dataset.control = `show ${run.id}`;
+    const box = named(`show ${run.id}`, element("input", { type: "checkbox", checked: isShown }));
     box.onchange = () => actions.onShow(run.id, box.checked);
     const progress = progressOf(run);
     const controls = canControl
@@ -60,12 +59,11 @@ export class RunList {
   }
 
   #control(run: RunSummary, text: string, label: string, act: (run: string) => void): HTMLElement {
-    const made = button(text, () => act(run.id), {
-      className: "small",
-      attributes: { "aria-label": `${text} ${label}` },
-    });
-    made.dataset.control = `${text} ${run.id}`;
-    return made;
+    const attributes = { "aria-label": `${text} ${label}` };
+    return named(
+      `${text} ${run.id}`,
+      button(text, () => act(run.id), { className: "small", attributes }),
+    );
   }
 }
 
