@@ -2,7 +2,8 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { entryPoints, type Gpu } from "../../engine/gpu/index.js";
+import { entryPoints, type Gpu, ShaderError } from "../../engine/gpu/index.js";
+import { benchStatements } from "../../engine/kernels/bench-annotations.js";
 import type { KernelCase } from "../../engine/kernels/index.js";
 import { type Answers, faultsOf, runOwn, valuesOf } from "../../engine/kernels/own-check.js";
 import { type OwnKernel, openOwnKernel, solvedBy } from "../../engine/kernels/own-kernel.js";
@@ -16,6 +17,24 @@ export interface Reference {
   /** For people. */
   readonly name: string;
   readonly answers: Answers;
+}
+
+/** Where the file lies that a kernel's file calls its reference: names are seen from the kernel's own folder. */
+function referencePath(file: string, name: string): string {
+  return resolve(dirname(file), name);
+}
+
+/** The files that a text's `// @bench reference:` lines name; none while those lines cannot be read. */
+export function referencePaths(file: string, text: string): string[] {
+  try {
+    const names = [...benchStatements(file, text).values()].flatMap(
+      ({ reference }) => reference?.value ?? [],
+    );
+    return [...new Set(names)].map((name) => referencePath(file, name));
+  } catch (error) {
+    if (error instanceof ShaderError) return [];
+    throw error;
+  }
 }
 
 /** The entry point that stands for one of another text: that of the same name, or the only one. */
@@ -40,7 +59,7 @@ export async function statedReference(
 ): Promise<Reference | undefined> {
   const name = kernel.statement.reference?.value;
   if (name === undefined) return undefined;
-  const path = resolve(dirname(kernel.file), name);
+  const path = referencePath(kernel.file, name);
   if (!existsSync(path))
     throw new NoAnswersError(`There is no file ${path}, which ${kernel.file} names as its reference.`);
   if (name.endsWith(".wgsl"))

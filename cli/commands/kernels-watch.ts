@@ -14,7 +14,7 @@ import { printJson } from "../print-json.js";
 import { packageRoot } from "../version.js";
 import type { Devices, Inspection, WatchOptions } from "./kernels-inspection.js";
 import { isOwn } from "./kernels-own.js";
-import { NoAnswersError } from "./kernels-own-reference.js";
+import { NoAnswersError, referencePaths } from "./kernels-own-reference.js";
 import { readShader } from "./kernels-text.js";
 import { inspectEngine } from "./kernels-watch-engine.js";
 import { inspectOwn } from "./kernels-watch-own.js";
@@ -28,6 +28,9 @@ export async function watch(file: string, options: WatchOptions): Promise<void> 
   await withGpu({ adapter: options.adapter }, (gpu) =>
     withGpu({ backend: "null" }, async (compiler) => {
       const inspect = () => round({ gpu, compiler }, inspection, path, text, options);
+      /* what the kernel is compared with is saved as well while its author looks for the fault */
+      const answersFor = () => (isOwnFile ? contentsOf(referencePaths(path, text)) : "");
+      let references = answersFor();
       const isRight = await inspect();
       if (options.once) {
         if (!isRight) throw new ExitCode(1);
@@ -42,12 +45,17 @@ export async function watch(file: string, options: WatchOptions): Promise<void> 
       while (!stopped) {
         await delay(200);
         const now = existsSync(path) ? readFileSync(path, "utf8") : text;
-        if (now === text) continue;
+        if (now === text && answersFor() === references) continue;
         text = now;
+        references = answersFor();
         await inspect();
       }
     }),
   );
+}
+
+function contentsOf(paths: readonly string[]): string {
+  return JSON.stringify(paths.map((path) => (existsSync(path) ? readFileSync(path, "utf8") : null)));
 }
 
 /** Inspects one text and says what is wrong with it; whether everything was right. */

@@ -308,6 +308,28 @@ fn enqueue(@builtin(global_invocation_id) i: vec3u) { order[i.x] = atomicAdd(&ne
     assert.match(result.faults.join(), /^y is off from answers\.mjs by 5\.0e-4$/);
   });
 
+  test("whose module is saved while it is watched is compared with the new answers", async () => {
+    const path = write("waiting.wgsl", DOUBLE.replace("flops:", "reference: truth.mjs; flops:"));
+    const truth = (factor: number) =>
+      write("truth.mjs", `export default ({ x }) => ({ y: x.map((value) => value * ${factor}) });`);
+    truth(2.001);
+    let stopped = false;
+    const { code, stdout } = await slm(["kernels", "watch", path, "--no-bench"], {
+      onOutput(printed, kill) {
+        if (printed.includes("Ctrl-C ends")) truth(2);
+        if (!stopped && /^ok /m.test(printed)) {
+          stopped = true;
+          kill("SIGINT");
+        }
+      },
+    });
+    assert.equal(code, 0, stdout);
+    assert.match(
+      stdout,
+      /^FAIL[\s\S]*off from truth\.mjs by 5\.0e-4\nwatching [\s\S]*^ok {4}.*against truth\.mjs/m,
+    );
+  });
+
   test("and a kernel of the engine have options of their own", async () => {
     const path = write("double.wgsl", DOUBLE);
     const wrong: [string[], RegExp][] = [
