@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { Random } from "../../engine/random.js";
 import type { RunConfigInput } from "../../specialization/training/config.js";
+import type { RunStatus } from "../../specialization/training/run-folder.js";
 
 const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
 
@@ -180,6 +181,7 @@ export function checkpointsOf(run: string): string[] {
   return readdirSync(join(run, "checkpoints")).sort((a, b) => number(a) - number(b));
 }
 
-export function stateOf(run: string): { state: string; step: number; message: string | null } {
+/** What a run's folder says of its process and how far it is. */
+export function stateOf(run: string): Pick<RunStatus, "state" | "step" | "message" | "pid"> {
   return JSON.parse(readFileSync(join(run, "run.json"), "utf8"));
 }

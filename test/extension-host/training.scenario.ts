@@ -125,6 +125,18 @@ test("a run is stopped and resumed from its row, and stopped from the palette", 
   await until("long", /stopped/);
 });
 
+test("an end that no window saw is told by the next one", async () => {
+  const resumed = slmIn(workspace.folder, "runs", "resume", "long");
+  await until("long", /tok\/s/);
+  await editor.page.goto("about:blank");
+  process.kill(stateOf(long).pid, "SIGKILL");
+  await resumed;
+  await editor.goto(workspace.folder);
+  await editor.toast("long ended at step").getByRole("button", { name: "Resume" }).waitFor();
+  assert.equal(await editor.toast("long ended at step").count(), 1);
+  await editor.container("slm-forge");
+});
+
 test("a run started in a terminal appears, and its end is told once with what can be done next", async () => {
   const ended = slmIn(workspace.folder, "train", "short.yaml");
   await editor.toast("short finished at step 300").getByRole("button", { name: "Show" }).waitFor();

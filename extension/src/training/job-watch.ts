@@ -3,28 +3,32 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import type { WorkspaceData } from "../data/workspace-data.js";
+import { UnderWay } from "./under-way.js";
 
 export class JobWatch {
-  /** Jobs seen under way by this window, so that old ends are not told again. */
-  readonly #underWay = new Set<string>();
+  /** So that old ends are not told again. */
+  readonly #underWay: UnderWay;
   /** Jobs seen at their end. */
   readonly #done = new Set<string>();
   readonly #begun = Date.now();
 
-  constructor(private readonly data: WorkspaceData) {}
+  constructor(
+    private readonly data: WorkspaceData,
+    state: vscode.Memento,
+  ) {
+    this.#underWay = new UnderWay(state, "jobsUnderWay");
+  }
 
   /** Takes the reports as they are now. */
   update(): void {
     for (const { id, report } of this.data.store.reports) {
       const { done, planned } = report.progress;
-      if (done < planned) {
-        this.#underWay.add(id);
-        continue;
-      }
+      const wasUnderWay = this.#underWay.note(id, done < planned);
+      if (done < planned) continue;
       /* a short job begins and ends between two looks */
       const isNew = !this.#done.has(id) && writtenAt(id) > this.#begun;
       this.#done.add(id);
-      if (this.#underWay.delete(id) || isNew) void this.#tell(id, report.name, done);
+      if (wasUnderWay || isNew) void this.#tell(id, report.name, done);
     }
   }
 

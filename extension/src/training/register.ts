@@ -23,8 +23,8 @@ export function registerRuns(
     canSelectMany: true,
     showCollapseAll: true,
   });
-  const watch = new RunWatch(data, tree, view, log);
-  const jobs = new JobWatch(data);
+  const watch = new RunWatch(data, tree, view, log, context.workspaceState);
+  const jobs = new JobWatch(data, context.workspaceState);
   context.subscriptions.push(
     data.onDidChangeReports(() => jobs.update()),
     view,

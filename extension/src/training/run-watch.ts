@@ -6,6 +6,7 @@ import { describeEnd, describeProgress, describeRun } from "../../shared/run-tex
 import { isActive, isResumable, type RunSummary } from "../../shared/runs.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
 import type { RunNode, RunsTree } from "./runs-tree.js";
+import { UnderWay } from "./under-way.js";
 
 export class RunWatch implements vscode.Disposable {
   readonly #status = vscode.window.createStatusBarItem(
@@ -13,15 +14,17 @@ export class RunWatch implements vscode.Disposable {
     vscode.StatusBarAlignment.Left,
     10,
   );
-  /** Runs seen training by this window, so that old ends are not told again. */
-  #active = new Set<string>();
+  /** So that old ends are not told again. */
+  readonly #underWay: UnderWay;
 
   constructor(
     private readonly data: WorkspaceData,
     private readonly tree: RunsTree,
     private readonly view: vscode.TreeView<RunNode>,
     private readonly log: vscode.LogOutputChannel,
+    state: vscode.Memento,
   ) {
+    this.#underWay = new UnderWay(state, "runsUnderWay");
     this.#status.name = "slm-forge: running";
     this.#status.command = "slmForge.openDashboard";
   }
@@ -39,12 +42,13 @@ export class RunWatch implements vscode.Disposable {
     this.view.badge = value === 0 ? undefined : { value, tooltip: value === 1 ? "1 run" : `${value} runs` };
     this.#showStatus(active);
     for (const run of runs) {
-      if (!this.#active.has(run.id) || isActive(run.state)) continue;
-      this.log.info(`${run.name}: ${run.state} at step ${run.step}`);
-      void this.#tellEnd(run);
+      const isTraining = isActive(run.state);
+      if (this.#underWay.note(run.id, isTraining) === isTraining) continue;
+      this.log.info(
+        isTraining ? `${run.name}: running, ${run.id}` : `${run.name}: ${run.state} at step ${run.step}`,
+      );
+      if (!isTraining) void this.#tellEnd(run);
     }
-    for (const { id, name } of active) if (!this.#active.has(id)) this.log.info(`${name}: running, ${id}`);
-    this.#active = new Set(active.map(({ id }) => id));
   }
 
   #showStatus(active: readonly RunSummary[]): void {
