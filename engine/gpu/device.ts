@@ -233,8 +233,11 @@ export class Gpu {
     } catch (error) {
       thrown = error as Error;
     }
-    const validation = await this.device.popErrorScope();
-    const memory = await this.device.popErrorScope();
+    /* both are popped before anything is awaited, so that buffers made side by side keep their own errors */
+    const [validation, memory] = await Promise.all([
+      this.device.popErrorScope(),
+      this.device.popErrorScope(),
+    ]);
     if (memory || thrown) {
       raw?.destroy();
       throw new OutOfMemoryError(

@@ -112,10 +112,10 @@ export class Kernel {
     const name = `${source.file.replace(/^.*\//, "").replace(/\.wgsl$/, "")}:${entryPoint}`;
     const device = gpu.device;
 
+    /* scopes are popped before anything is awaited: files compile side by side, and a scope takes what comes last */
     device.pushErrorScope("validation");
     const module = device.createShaderModule({ label: name, code: tuned.text });
-    const info = await module.getCompilationInfo();
-    const scope = await device.popErrorScope();
+    const [scope, info] = await Promise.all([device.popErrorScope(), module.getCompilationInfo()]);
     const diagnostics = info.messages.map((m) =>
       toDiagnostic(gpu, path, original, m, (place) => tuned.placeInOriginal(place)),
     );
@@ -137,7 +137,7 @@ export class Kernel {
         },
       })),
     });
-    const pipeline = await device
+    const compiling = device
       .createComputePipelineAsync({
         label: name,
         layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [groupLayout] }),
@@ -147,8 +147,11 @@ export class Kernel {
         failure = error;
         return undefined;
       });
-    const internal = await device.popErrorScope();
-    const validation = await device.popErrorScope();
+    const [internal, validation, pipeline] = await Promise.all([
+      device.popErrorScope(),
+      device.popErrorScope(),
+      compiling,
+    ]);
     gpu.check();
     if (internal) throw asTypedError(internal, `compiling ${path}`);
     if (!pipeline || validation || failure) {

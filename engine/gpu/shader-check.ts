@@ -28,8 +28,7 @@ export async function checkShader(
   const tuned = tunables ? applyTunables(file, text, tunables) : { text, placeInOriginal: (p: Place) => p };
   device.pushErrorScope("validation");
   const module = device.createShaderModule({ label: file, code: tuned.text });
-  const { messages } = await module.getCompilationInfo();
-  const invalid = await device.popErrorScope();
+  const [invalid, { messages }] = await Promise.all([device.popErrorScope(), module.getCompilationInfo()]);
   const diagnostics = messages.map((message) =>
     toDiagnostic(gpu, file, text, message, (place) => tuned.placeInOriginal(place)),
   );
@@ -60,13 +59,16 @@ async function pipelineFault(
 ): Promise<string | undefined> {
   device.pushErrorScope("validation");
   device.pushErrorScope("internal");
-  const failure = await device
+  const compiling = device
     .createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint } })
     .then(
       () => undefined,
       (error: Error) => error.message,
     );
-  const internal = await device.popErrorScope();
-  const validation = await device.popErrorScope();
+  const [internal, validation, failure] = await Promise.all([
+    device.popErrorScope(),
+    device.popErrorScope(),
+    compiling,
+  ]);
   return validation?.message ?? internal?.message ?? failure;
 }

@@ -143,6 +143,22 @@ describe("a device that fails", () => {
     });
   });
 
+  test("of allocations made side by side, those that do not fit are the ones that fail", async () => {
+    await withGpu({ backend: "null" }, async (gpu) => {
+      const elements = 2 ** 25;
+      const names = Array.from({ length: 6 }, (_, i) => `arena ${i}`);
+      const made = await Promise.allSettled(names.map((name) => gpu.createBuffer(name, "f32", elements)));
+      const first = made.findIndex(({ status }) => status === "rejected");
+      assert.ok(first > 0, "the first fits, and not all do");
+      for (const [i, result] of made.entries()) {
+        assert.equal(result.status, i < first ? "fulfilled" : "rejected", names[i]);
+        if (result.status === "rejected")
+          fails(OutOfMemoryError, new RegExp(`^Buffer "${names[i]}"`))(result.reason);
+      }
+      assert.equal(gpu.memoryInUse, first * elements * 4);
+    });
+  });
+
   test("a device lost in mid-plan names the last step handed to it, at whatever is waited for next", async () => {
     for (const wait of ["read", "synchronize", "run", "createBuffer", "kernel"] as const) {
       await withGpu({}, async (gpu) => {

@@ -130,6 +130,24 @@ describe("kernels", () => {
     assert.ok(message.split("\n")[0].includes(`: ${gpu.adapter.name} has no subgroup matrices`), message);
   });
 
+  test("of several compiled side by side, the broken one is blamed, before a good one and behind it", async () => {
+    const named = (file: string, text: string) => scale({ kernel: { file, text } });
+    const faults: readonly [string, RegExp][] = [
+      [SCALE.replace("params.factor;", "params.factors;"), /^(.*\/)?broken\.wgsl:8:\d+: error: /],
+      [SCALE.replace("64u", "1048576u"), /^(.*\/)?broken\.wgsl:7:1: error: entry point "main" cannot/],
+    ];
+    const nowhere = await openGpu({ backend: "null" });
+    try {
+      for (const [text, message] of faults) {
+        const calls = [named("good.wgsl", SCALE), named("broken.wgsl", text)];
+        for (const order of [calls, calls.toReversed()])
+          await rejected(Plan.record(nowhere, "test plan", order), ShaderError, message);
+      }
+    } finally {
+      nowhere.dispose();
+    }
+  });
+
   test("a text from elsewhere is shown as where it comes from", async () => {
     const from = (text: string, entryPoint = "main") =>
       recording({ kernel: { file: "scale.wgsl", text, entryPoint, shownAs: "HEAD~1:scale.wgsl" } });
