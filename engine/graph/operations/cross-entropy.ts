@@ -11,6 +11,7 @@ import {
 import { sum, sumParts } from "../../kernels/reduce.js";
 import { GraphError } from "../shape.js";
 import { type Lowering, type Operation, type Storage, slice, type Tensor } from "../tensor.js";
+import { add, multiply } from "./elementwise.js";
 import { emitMatmul } from "./matmul.js";
 
 export interface CrossEntropyOptions {
@@ -63,16 +64,24 @@ const forward: Operation<Attributes> = {
       { shape: [tokens], dtype: "f32" },
     ];
   },
-  gradient({ node, inputs, gradients: [seed], needed }) {
-    if (!seed) return inputs.map(() => undefined);
+  gradient({ node, inputs, gradients: [seed, perToken], needed }) {
+    if (!seed && !perToken) return inputs.map(() => undefined);
     if (needed.slice(2).some(Boolean)) {
       throw new GraphError(
         `${node.label} at ${node.location}: targets, weights and teacher have no gradient.`,
       );
     }
     const graph = inputs[0].graph;
-    const [dTable, dHidden, loss, losses] = graph.apply(training, [...inputs, seed], node.attributes);
-    graph.superseded.set(node.outputs[0], loss);
+    const [hidden, table, targets, weights, ...teacher] = inputs;
+    const weighed = seed && perToken ? add(multiply(weights, seed), perToken) : (perToken ?? weights);
+    const factor = perToken ? graph.constant("unit seed", [1], "f32", () => [1]) : seed!;
+    const [dTable, dHidden, loss, losses] = graph.apply(
+      training,
+      [hidden, table, targets, weighed, ...teacher, factor],
+      node.attributes,
+    );
+    /* with weights of its own it sums up another loss */
+    if (!perToken) graph.superseded.set(node.outputs[0], loss);
     graph.superseded.set(node.outputs[1], losses);
     return [
       needed[0] ? dHidden : undefined,

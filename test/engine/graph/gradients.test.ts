@@ -156,6 +156,11 @@ const CASES: Record<string, Build> = {
     const teacher = { hidden, table, temperature: 2, mix: 0.7 };
     return projectedCrossEntropy(p("x", [9, 4]), p("table", [6, 4]), targets, weights, { teacher }).loss;
   },
+  "projected cross-entropy whose losses are read beside the loss": (graph, p) => {
+    const { loss, losses } = tokenLosses(graph, p);
+    return add(loss, mean(square(losses)));
+  },
+  "projected cross-entropy whose losses alone are read": (graph, p) => tokenLosses(graph, p).losses,
   "a parameter used three times": (_, p) => {
     const w = p("w", [6, 6]);
     return matmul(matmul(p("x", [5, 6]), w), w, { transposeB: true, residual: matmul(p("y", [5, 6]), w) });
@@ -185,6 +190,17 @@ const CASES: Record<string, Build> = {
   },
   views: (_, p) => reshape(matmul(reshape(p("a", [2, 3, 4]), [6, 4]), p("b", [4, 2])), [3, 4]),
 };
+
+/** Cross-entropy of 9 tokens, of which two are ignored. */
+function tokenLosses(graph: Graph, p: Parameters<Build>[1]) {
+  const targets = graph.constant("targets", [9], "u32", () =>
+    Uint32Array.from({ length: 9 }, (_, i) => i % 5),
+  );
+  const weights = graph.constant("weights", [9], "f32", () =>
+    Float32Array.from({ length: 9 }, (_, i) => (i + 1) / 20),
+  );
+  return projectedCrossEntropy(p("x", [9, 4]), p("table", [6, 4]), targets, weights, { ignoreIndex: 3 });
+}
 
 /** Sequences of `tokens` rows with the experts given, out of four; some experts may have none. */
 function expertProducts(
