@@ -96,7 +96,10 @@ export function createInstance(options: DawnOptions = {}): GPU {
 
 const lists = new Map<Backend, Promise<AdapterSummary[]>>();
 
-/** Every adapter that Dawn sees, GPUs and software drivers alike, in Dawn's order; asked for once in a process. */
+/**
+ * Every adapter that Dawn sees, GPUs and software drivers alike, in the order in which Dawn prefers them for speed;
+ * asked for once in a process.
+ */
 export function listAdapters(backend: Backend = defaultBackend()): Promise<AdapterSummary[]> {
   let list = lists.get(backend);
   if (!list) {
@@ -106,12 +109,17 @@ export function listAdapters(backend: Backend = defaultBackend()): Promise<Adapt
   return list;
 }
 
-async function searchAdapters(backend: Backend): Promise<AdapterSummary[]> {
+/** Asks Dawn for its adapters. @param create makes the instance that is asked, for an adapter that has no such name */
+export async function searchAdapters(
+  backend: Backend,
+  create: (options: DawnOptions) => Pick<GPU, "requestAdapter"> = createInstance,
+): Promise<AdapterSummary[]> {
   if (backend === "null") return [{ index: 0, backend: "null", name: "null backend" }];
   /* Dawn lists adapters only in the message of a failed search by name. */
-  const instance = createInstance({ backend, adapterName: "\u0001none" });
+  const instance = create({ backend, adapterName: "\u0001none" });
   try {
-    await instance.requestAdapter();
+    /* without a preference Dawn puts integrated GPUs before discrete ones */
+    await instance.requestAdapter({ powerPreference: "high-performance" });
   } catch (error) {
     const found = [...(error as Error).message.matchAll(/backend: '([^']*)', name: '(.*)'/g)];
     return found.map((match, index) => ({ index, backend: match[1], name: match[2] }));

@@ -1,6 +1,7 @@
 /** Opening a device, its limits, and what is reported when memory ends, a call is invalid or the device goes away. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { searchAdapters } from "../../../engine/gpu/dawn.js";
 import {
   chooseAdapter,
   DeviceLostError,
@@ -37,6 +38,24 @@ describe("adapters", () => {
       assert.deepEqual(await chooseAdapter({ adapter: adapter.name.slice(0, 6).toUpperCase() }), first);
     }
     await withGpu({ adapter: all[0].name }, async (gpu) => assert.notEqual(gpu.adapter.kind, "null"));
+  });
+
+  test("are searched for by speed, as the one that is opened is", async () => {
+    const asked: (GPURequestAdapterOptions | undefined)[] = [];
+    const found = await searchAdapters("vulkan", () => ({
+      requestAdapter: async (options) => {
+        asked.push(options);
+        throw new Error("no adapter\n * backend: 'vulkan', name: 'fast'\n * backend: 'vulkan', name: 'frugal'");
+      },
+    }));
+    assert.deepEqual(asked, [{ powerPreference: "high-performance" }]);
+    assert.deepEqual(
+      found.map(({ index, name }) => [index, name]),
+      [
+        [0, "fast"],
+        [1, "frugal"],
+      ],
+    );
   });
 
   test("SLM_ADAPTER chooses where nothing else does", async () => {
