@@ -14,7 +14,9 @@ import {
   type HostFacts,
   inspectHost,
   listAdapters,
+  openedInstead,
   openGpu,
+  UnsupportedError,
 } from "../../engine/gpu/index.js";
 import { withoutNativeFrames } from "../../engine/gpu/native-message.js";
 import {
@@ -58,6 +60,8 @@ interface AdapterReport {
   readonly ceilings?: Ceilings;
   /** What went wrong, where the adapter could not be used to the end. */
   readonly error?: string;
+  /** The adapter that Dawn opens in place of this one, which is therefore not examined. */
+  readonly openedInstead?: number;
 }
 
 interface Report {
@@ -108,8 +112,14 @@ async function examine(options: DoctorOptions): Promise<Report> {
   } catch (error) {
     problems.push(wrongChoice(error as Error));
   }
-  for (const { index, name } of all ?? []) {
-    adapters.push(await examineAdapter(index, name, index === chosen?.index));
+  for (const adapter of all ?? []) {
+    const { index, name } = adapter;
+    const other = openedInstead(all!, adapter);
+    adapters.push(
+      other
+        ? { index, name, chosen: false, openedInstead: other.index }
+        : await examineAdapter(index, name, index === chosen?.index),
+    );
   }
   const kinds = adapters.flatMap(({ description: d }) => (d && d.kind !== "null" ? [{ kind: d.kind }] : []));
   const found = diagnose(host, kinds);
@@ -207,6 +217,10 @@ function wrongBackend(backend: string): Problem {
 }
 
 function wrongChoice(error: Error): Problem {
+  if (error instanceof UnsupportedError) {
+    const [problem, remedy] = error.message.split("\n");
+    return { code: "adapter-cannot-be-opened", problem, remedy };
+  }
   return {
     code: "no-such-adapter",
     problem: error.message.split(" Available:")[0],
@@ -275,7 +289,7 @@ function describeDriver(driver: HostFacts["drivers"][number]): string {
 const KINDS = { gpu: "GPU", software: "software", null: "compiles only" } as const;
 
 function describeAdapter(report: AdapterReport): string[] {
-  const { description: d, dispatch, ceilings, error } = report;
+  const { description: d, dispatch, ceilings, error, openedInstead: other } = report;
   const lines = [`Adapter ${report.index}: ${report.name}${report.chosen ? "  (the one used)" : ""}`];
   if (d) {
     const { limits } = d;
@@ -324,6 +338,8 @@ function describeAdapter(report: AdapterReport): string[] {
     );
   }
   if (error !== undefined) lines.push(row("failed", error.split("\n")[0]));
+  if (other !== undefined)
+    lines.push(row("not examined", `Dawn finds adapters by name, and opens adapter ${other} for this one`));
   return lines;
 }
 

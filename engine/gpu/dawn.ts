@@ -128,21 +128,60 @@ export async function searchAdapters(
 }
 
 /**
- * Resolves an adapter given as an index or as part of a name.
- * @throws NoAdapterError naming the adapters that exist.
+ * The adapter that Dawn opens in place of one of its list, if it does: it is told a name, and takes the first adapter
+ * whose name contains that.
  */
-export async function findAdapter(wanted: string | number, backend?: Backend): Promise<AdapterSummary> {
-  const adapters = await listAdapters(backend);
+export function openedInstead(
+  adapters: readonly AdapterSummary[],
+  adapter: AdapterSummary,
+): AdapterSummary | undefined {
+  const first = adapters.find(({ name }) => name.includes(adapter.name));
+  return first === adapter ? undefined : first;
+}
+
+/**
+ * The adapter of a list that is meant by an index, by its name, or by a part of its name.
+ * @throws NoAdapterError naming the adapters that exist; UnsupportedError, the remedy on its second line, for one that
+ * Dawn cannot open
+ */
+export function pickAdapter(adapters: readonly AdapterSummary[], wanted: string | number): AdapterSummary {
   const index = typeof wanted === "number" ? wanted : /^\d+$/.test(wanted) ? Number(wanted) : undefined;
+  const text = String(wanted).toLowerCase();
   const found =
     index !== undefined
       ? adapters[index]
-      : adapters.find((a) => a.name.toLowerCase().includes(String(wanted).toLowerCase()));
-  if (found) return found;
-  const list = adapters.map((a) => `  ${a.index}: ${a.name}`).join("\n");
-  throw new NoAdapterError(
-    `No adapter ${JSON.stringify(wanted)}. ${list ? `Available:\n${list}` : "There is no adapter at all; run `slm doctor`."}`,
+      : (adapters.find(({ name }) => name.toLowerCase() === text) ??
+        adapters.find(({ name }) => name.toLowerCase().includes(text)));
+  if (!found) {
+    const list = adapters.map((a) => `  ${a.index}: ${a.name}`).join("\n");
+    throw new NoAdapterError(
+      `No adapter ${JSON.stringify(wanted)}. ${list ? `Available:\n${list}` : "There is no adapter at all; run `slm doctor`."}`,
+    );
+  }
+  const other = openedInstead(adapters, found);
+  if (!other) return found;
+  throw new UnsupportedError(
+    `Adapter ${found.index}, "${found.name}", cannot be opened: Dawn finds adapters by name, and would open adapter ` +
+      `${other.index}, "${other.name}".\nUse adapter ${other.index}${alternative(found, other)}.`,
   );
+}
+
+/** How a process is kept from seeing another adapter: https://docs.mesa3d.org/envvars.html#envvar-DRI_PRIME */
+function alternative(wanted: AdapterSummary, other: AdapterSummary): string {
+  if (process.platform === "win32") return `, or disable adapter ${other.index} in the Device Manager`;
+  if (process.platform !== "linux") return "";
+  return (
+    `, or let this process see adapter ${wanted.index} alone, by its PCI address: DRI_PRIME=pci-0000_02_00_0! ` +
+    "(which Mesa's device-select layer reads)"
+  );
+}
+
+/**
+ * Resolves an adapter given as an index or as part of a name.
+ * @throws NoAdapterError naming the adapters that exist; UnsupportedError for one that Dawn cannot open
+ */
+export async function findAdapter(wanted: string | number, backend?: Backend): Promise<AdapterSummary> {
+  return pickAdapter(await listAdapters(backend), wanted);
 }
 
 /** The version of the npm package that carries Dawn, or undefined for a bare binary. */

@@ -121,7 +121,7 @@ export function describeAdapter(adapter: GPUAdapter, backend: Backend, name?: st
 /**
  * The adapter that `options` mean: the one asked for, else the first GPU, else the first software driver;
  * undefined where there is none.
- * @throws NoAdapterError when the one asked for does not exist
+ * @throws NoAdapterError when the one asked for does not exist; UnsupportedError when Dawn cannot open it
  */
 export async function chooseAdapter(options: OpenOptions = {}): Promise<AdapterSummary | undefined> {
   const wanted = options.adapter ?? (process.env.SLM_ADAPTER || undefined);
@@ -137,7 +137,7 @@ function chooseBackend(options: OpenOptions): Backend {
 
 /**
  * Asks Dawn for the adapter of `chooseAdapter`.
- * @throws NoAdapterError when there is none.
+ * @throws NoAdapterError when there is none; UnsupportedError when Dawn cannot open the one asked for
  */
 export async function requestAdapter(
   options: OpenOptions,

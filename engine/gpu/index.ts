@@ -17,6 +17,7 @@ export {
   defaultBackend,
   findAdapter,
   listAdapters,
+  openedInstead,
 } from "./dawn.js";
 export {
   type AdapterDescription,

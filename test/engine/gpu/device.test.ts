@@ -1,7 +1,7 @@
 /** Opening a device, its limits, and what is reported when memory ends, a call is invalid or the device goes away. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { searchAdapters } from "../../../engine/gpu/dawn.js";
+import { pickAdapter, searchAdapters } from "../../../engine/gpu/dawn.js";
 import {
   chooseAdapter,
   DeviceLostError,
@@ -10,6 +10,7 @@ import {
   listAdapters,
   NoAdapterError,
   OutOfMemoryError,
+  openedInstead,
   openGpu,
   Plan,
   UnsupportedError,
@@ -32,6 +33,7 @@ describe("adapters", () => {
     assert.ok(all.length > 0);
     for (const [i, adapter] of all.entries()) {
       assert.equal(adapter.index, i);
+      if (openedInstead(all, adapter)) continue;
       assert.deepEqual(await chooseAdapter({ adapter: i }), adapter);
       assert.deepEqual(await chooseAdapter({ adapter: `${i}` }), adapter);
       const first = all.find((a) => a.name.toUpperCase().includes(adapter.name.slice(0, 6).toUpperCase()));
@@ -45,7 +47,9 @@ describe("adapters", () => {
     const found = await searchAdapters("vulkan", () => ({
       requestAdapter: async (options) => {
         asked.push(options);
-        throw new Error("no adapter\n * backend: 'vulkan', name: 'fast'\n * backend: 'vulkan', name: 'frugal'");
+        throw new Error(
+          "no adapter\n * backend: 'vulkan', name: 'fast'\n * backend: 'vulkan', name: 'frugal'",
+        );
       },
     }));
     assert.deepEqual(asked, [{ powerPreference: "high-performance" }]);
@@ -56,6 +60,29 @@ describe("adapters", () => {
         [1, "frugal"],
       ],
     );
+  });
+
+  test("that Dawn would take another one for are refused with the other's name and what helps", () => {
+    const listed = (...names: string[]) =>
+      names.map((name, index) => ({ index, backend: "vulkan", name: `NVIDIA ${name}` }));
+    const refused = (all: ReturnType<typeof listed>, wanted: string | number, taken: string) =>
+      assert.throws(
+        () => pickAdapter(all, wanted),
+        fails(UnsupportedError, /^Adapter 1, "NVIDIA .*", cannot/, new RegExp(`${taken}\\.\nUse adapter 0`)),
+      );
+    const equals = listed("A", "A");
+    assert.equal(pickAdapter(equals, 0), equals[0]);
+    assert.equal(pickAdapter(equals, "A"), equals[0]);
+    refused(equals, 1, 'adapter 0, "NVIDIA A"');
+    const larger = listed("3080 Ti", "3080");
+    assert.equal(pickAdapter(larger, "3080 ti"), larger[0]);
+    for (const wanted of [1, "1", "nvidia 3080"]) refused(larger, wanted, 'adapter 0, "NVIDIA 3080 Ti"');
+    const smaller = listed("3080", "3080 Ti");
+    for (const adapter of smaller) {
+      assert.equal(openedInstead(smaller, adapter), undefined);
+      assert.equal(pickAdapter(smaller, adapter.index), adapter);
+      assert.equal(pickAdapter(smaller, adapter.name), adapter);
+    }
   });
 
   test("SLM_ADAPTER chooses where nothing else does", async () => {
