@@ -1,6 +1,6 @@
 /** The blocks that attention kernels use on each kind of adapter, best guess first. */
 import type { Real } from "./definition.js";
-import type { Target } from "./target.js";
+import { hasTensorCores, type Target } from "./target.js";
 
 export type AttentionVariant = "tensor" | "tiled" | "cpu";
 
@@ -68,8 +68,9 @@ export function tilesOf(variant: AttentionVariant, target: Target): readonly Att
 }
 
 /** Whether the adapter's tensor cores have the shape that the tensor kernels are written for. */
-export function hasTensorAttention({ tensorCores }: Target): boolean {
-  return tensorCores !== undefined && tensorCores.m === 16 && tensorCores.n === 16 && tensorCores.k === 16;
+export function hasTensorAttention(target: Target): boolean {
+  const matrix = target.tensorCores;
+  return hasTensorCores(target) && matrix?.m === 16 && matrix.n === 16 && matrix.k === 16;
 }
 
 /** The variant for a device and a storage type. */

@@ -10,7 +10,7 @@ import {
 } from "./definition.js";
 import { ACTIVATIONS, type MatmulShape, matmulCalls, matmulWorkspace } from "./matmul.js";
 import { type MatmulTile, tileFor, tilesOf, variantFor } from "./matmul-tiles.js";
-import { ANY_TARGET, type Target } from "./target.js";
+import { ANY_TARGET, hasTensorCores, type Target } from "./target.js";
 
 type Variant = MatmulTile["variant"];
 
@@ -177,7 +177,7 @@ export const matmul: KernelDefinition = {
   variants: [
     variant("cpu", "CPU drivers with subgroups of 8", (t) => t.software && t.subgroupSize === 8),
     variant("tiled", "GPUs", () => true),
-    variant("tensor", "tensor cores (subgroup matrices)", (t) => t.tensorCores !== undefined),
+    variant("tensor", "tensor cores (subgroup matrices)", hasTensorCores),
   ],
   cases(context) {
     const size = benchmarkSize(context);

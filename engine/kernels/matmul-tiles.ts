@@ -1,6 +1,6 @@
 /** The tiles that matrix products may use on each kind of adapter, best guess first; the tuner may prefer another. */
 import type { MatmulShape } from "./matmul.js";
-import type { Target } from "./target.js";
+import { hasTensorCores, type Target } from "./target.js";
 
 export interface MatmulTile {
   /** Of this tile alone: measurements go by it. */
@@ -130,7 +130,7 @@ function workgroupMemory({ rows, columns, depth, constants }: MatmulTile): numbe
 
 /** The variant for a product: tensor cores for f16, the CPU shape where subgroups are eight SIMD lanes. */
 export function variantFor(target: Target, shape: MatmulShape): MatmulTile["variant"] {
-  if (target.tensorCores && shape.a === "f16" && shape.b === "f16") return "tensor";
+  if (hasTensorCores(target) && shape.a === "f16" && shape.b === "f16") return "tensor";
   return target.software && target.subgroupSize === 8 ? "cpu" : "tiled";
 }
 

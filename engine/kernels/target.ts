@@ -8,7 +8,7 @@ export interface Target {
   /** Software drivers run each subgroup as SIMD lanes of a CPU core: barriers and workgroup memory cost there. */
   readonly software: boolean;
   readonly f16: boolean;
-  /** 0 where the adapter has no `subgroups`. */
+  /** 0 where the adapter has no `subgroups`, or lets them differ in size. */
   readonly subgroupSize: number;
   /** A subgroup-matrix shape with f16 operands and f32 results, if there is one. */
   readonly tensorCores: { readonly m: number; readonly n: number; readonly k: number } | undefined;
@@ -67,6 +67,11 @@ export function targetOf(gpu: Gpu): Target {
     maxWorkgroupsPerDimension: gpu.device.limits.maxComputeWorkgroupsPerDimension,
     preferences: preferencesOf(adapter),
   };
+}
+
+/** Whether kernels may use tensor cores: they share the work out by lanes, and so count on the size of subgroups. */
+export function hasTensorCores({ tensorCores, subgroupSize }: Target): boolean {
+  return tensorCores !== undefined && subgroupSize > 0;
 }
 
 /** Workgroup counts for one workgroup a row: folded into two dimensions where one is too short. */

@@ -10,7 +10,10 @@ import { after, before, describe, test } from "node:test";
 import { type Gpu, type KernelSource, openGpu, shaderPath } from "../../../engine/gpu/index.js";
 import { applyTunables } from "../../../engine/gpu/wgsl.js";
 import { attentionCase } from "../../../engine/kernels/attention-definition.js";
-import { tilesOf as attentionTiles } from "../../../engine/kernels/attention-tiles.js";
+import {
+  tilesOf as attentionTiles,
+  variantFor as attentionVariantFor,
+} from "../../../engine/kernels/attention-tiles.js";
 import {
   checkVariant,
   KERNELS,
@@ -68,6 +71,19 @@ describe(`other tiles (SLM_TEST_SEED=${seed})`, () => {
       ...(["cpu", "tiled", "tensor"] as const).map((v) => assignTiles(LARGE, v).map(assignTileName)),
     ])
       assert.equal(new Set(names).size, names.length, names.join(", "));
+  });
+
+  test("of tensor cores are left alone where the size of subgroups is not fixed", () => {
+    const half = { m: 64, n: 64, k: 64, a: "f16", b: "f16", c: "f16" } as const;
+    const chosen = (target: Target) => [
+      variantFor(target, half),
+      attentionVariantFor(target, "f16"),
+      ...KERNELS.flatMap(({ variants }) => variants)
+        .filter((variant) => variant.name === "tensor" && variant.runsOn(target))
+        .map((variant) => variant.name),
+    ];
+    assert.ok(chosen(ANY_TARGET).every((variant) => variant === "tensor"));
+    assert.deepEqual(chosen({ ...ANY_TARGET, subgroupSize: 0 }), ["tiled", "tiled"]);
   });
 
   for (const variant of ["cpu", "tiled"] as const)
