@@ -169,13 +169,20 @@ class Compiler {
     return this.#root(tensor) === tensor || this.#onlyReader(node.inputs[0]);
   }
 
+  /** Whether kernels that work in place come between the one that makes a tensor's memory and the tensor. */
+  #isChanged(tensor: Tensor): boolean {
+    const root = this.#root(tensor);
+    for (let t = tensor; t !== root; t = t.node.inputs[0]) if (t.node.operation.inPlace) return true;
+    return false;
+  }
+
   placeGradients({ gradients, accumulate }: CompileRequest): void {
     for (const [name, tensor] of gradients ?? []) {
       const persistent: Persistent = { kind: "gradient", name, dtype: "f32", elements: tensor.elements };
       const root = this.#root(tensor);
       /* a gradient that another kernel reads may not lie in the arena that the kernel writes */
       const direct = root.dtype === "f32" && this.#onlyReader(tensor);
-      const adds = root.output === 0 && root.node.operation.accumulates;
+      const adds = root.output === 0 && root.node.operation.accumulates && !this.#isChanged(tensor);
       if (direct && (!accumulate || adds)) {
         const storage = this.#place(root, persistent);
         if (accumulate) this.#accumulating.add(storage.value);

@@ -134,6 +134,10 @@ const CASES: Record<string, Build> = {
     const x = scale(p("x", [5, 12]), 2);
     return add(rope(x, { ...heads, theta: 10 }), x);
   },
+  "rope of a parameter": (_, p) => {
+    const heads = { batch: 1, tokens: 5, heads: 1, keyValueHeads: 1, headDimension: 4 };
+    return matmul(rope(p("x", [5, 12]), { ...heads, theta: 10 }), p("w", [12, 3]));
+  },
   "projected cross-entropy in chunks": (graph, p) => {
     const targets = graph.constant("targets", [130], "u32", () =>
       Uint32Array.from({ length: 130 }, (_, i) => (i * 5) % 11),
