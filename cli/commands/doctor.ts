@@ -19,13 +19,8 @@ import {
   UnsupportedError,
 } from "../../engine/gpu/index.js";
 import { withoutNativeFrames } from "../../engine/gpu/native-message.js";
-import {
-  type Ceilings,
-  checkVariant,
-  KERNELS,
-  measureCeilings,
-  targetOf,
-} from "../../engine/kernels/index.js";
+import { type Ceilings, measureCeilings } from "../../engine/kernels/index.js";
+import { checkDispatches, type DispatchCheck } from "../dispatch-check.js";
 import { ExitCode } from "../exit.js";
 import { formatCount } from "../table.js";
 import { version } from "../version.js";
@@ -42,20 +37,13 @@ interface Problem {
   readonly remedy: string;
 }
 
-/** Answers of some kernels against float64, on this adapter. */
-interface DispatchCheck {
-  readonly passed: boolean;
-  readonly problems: number;
-  readonly worstError: number;
-  readonly failures: readonly string[];
-}
-
 interface AdapterReport {
   readonly index: number;
   readonly name: string;
   /** The one that training takes without being told. */
   readonly chosen: boolean;
   readonly description?: AdapterDescription;
+  /** Answers of its kernels. */
   readonly dispatch?: DispatchCheck;
   readonly ceilings?: Ceilings;
   /** What went wrong, where the adapter could not be used to the end. */
@@ -75,9 +63,6 @@ interface Report {
 }
 
 const OLDEST_NODE = [20, 19] as const;
-
-/** Kernels of the checked dispatch: a product, a reduction, special functions. */
-const CHECKED = ["matmul", "rms-norm", "softmax"];
 
 export function registerDoctor(program: Command): void {
   program
@@ -159,27 +144,6 @@ async function examineAdapter(index: number, name: string, chosen: boolean): Pro
   } finally {
     gpu?.dispose();
   }
-}
-
-async function checkDispatches(gpu: Gpu): Promise<DispatchCheck> {
-  const target = targetOf(gpu);
-  const results = [];
-  for (const definition of KERNELS.filter((k) => CHECKED.includes(k.name))) {
-    const variant = definition.variants.find((v) => v.runsOn(target) && v.reals.includes("f32"));
-    if (variant)
-      results.push(
-        ...(await checkVariant(gpu, definition, variant, "f32", Math.floor(Math.random() * 2 ** 31))),
-      );
-  }
-  const failures = results.filter((r) => !r.passed);
-  return {
-    passed: failures.length === 0 && results.length > 0,
-    problems: results.length,
-    worstError: Math.max(...results.map((r) => r.worstError)),
-    failures: failures.map(
-      (r) => `${r.kernel} (${r.label}): ${r.output} is off by ${r.worstError.toExponential(1)}`,
-    ),
-  };
 }
 
 function nodeProblems(): Problem[] {

@@ -1,6 +1,12 @@
 /** `slm doctor`: what it reports with an adapter, without one, and where Dawn does not load. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { checkedVariants } from "../../cli/dispatch-check.js";
+import { Random } from "../../engine/index.js";
+import { variantFor as attentionVariant } from "../../engine/kernels/attention-tiles.js";
+import type { Target } from "../../engine/kernels/index.js";
+import { variantFor as matmulVariant } from "../../engine/kernels/matmul-tiles.js";
+import { ANY_TARGET } from "../../engine/kernels/target.js";
 import { slm } from "./slm.js";
 
 /** Dawn's native code writes these to the file descriptor itself, with native frames; nothing here can hold them back. */
@@ -117,6 +123,49 @@ describe("slm doctor", () => {
       report.problems.map((p: { code: string }) => p.code),
       ["no-such-adapter"],
     );
+  });
+});
+
+describe("the kernels that slm doctor checks", () => {
+  const GPU = { ...ANY_TARGET, f16: true };
+  const CPU = { ...ANY_TARGET, software: true, subgroupSize: 8, tensorCores: undefined };
+  const chosen = (target: Target) =>
+    checkedVariants(target).map(
+      ({ definition, variant, real }) => `${definition.name} ${variant.name} ${real}`,
+    );
+
+  test("are those of a training step, in the variant and the types that training uses there", () => {
+    for (const part of [
+      "matmul tensor f16",
+      "attention tensor f16",
+      "cross-entropy rows f16",
+      "adamw arena f16",
+    ])
+      assert.ok(chosen(GPU).includes(part), part);
+    assert.ok(chosen(GPU).includes("attention tiled f32"));
+    assert.ok(!chosen({ ...GPU, f16: false }).some((name) => name.endsWith("f16")));
+    for (const part of ["matmul cpu f32", "attention cpu f32", "cross-entropy cpu f32", "softmax rows f32"])
+      assert.ok(chosen(CPU).includes(part), part);
+    assert.ok(!chosen(CPU).some((name) => name.endsWith("f16")));
+    for (const target of [GPU, CPU, { ...GPU, subgroupSize: 0 }])
+      for (const { definition, variant, real } of checkedVariants(target)) {
+        const shape = { m: 64, n: 64, k: 64, a: real, b: real, c: real };
+        if (definition.name === "matmul") assert.equal(variant.name, matmulVariant(target, shape));
+        if (definition.name === "attention") assert.equal(variant.name, attentionVariant(target, real));
+      }
+  });
+
+  test("are given one problem each on CPU drivers, which compile for seconds, but for a product and sums", () => {
+    const counts = (target: Target) =>
+      Object.fromEntries(
+        checkedVariants(target).map(({ definition, variant, real }) => [
+          definition.name,
+          definition.cases({ target, random: new Random(1), variant: variant.name, real }).length,
+        ]),
+      );
+    const [few, all] = [counts(CPU), counts(GPU)];
+    assert.deepEqual([few.attention, few["cross-entropy"], few.adamw], [1, 1, 1]);
+    for (const count of [few.matmul, ...Object.values(all)]) assert.ok(count > 1);
   });
 });
 
