@@ -30,13 +30,18 @@ export const POISON = 0x7fc17e01;
 /** Buffers of a problem on the device: inputs uploaded, outputs poisoned. Destroy them after use. */
 export async function uploadCase(gpu: Gpu, problem: KernelCase): Promise<Map<string, GpuBuffer>> {
   const buffers = new Map<string, GpuBuffer>();
-  for (const [name, b] of Object.entries(problem.buffers)) {
-    const buffer = await gpu.createBuffer(name, b.dtype, b.elements);
-    if (b.data) buffer.write(b.data);
-    else gpu.device.queue.writeBuffer(buffer.raw, 0, new Uint32Array(buffer.bytes / 4).fill(POISON));
-    buffers.set(name, buffer);
+  try {
+    for (const [name, b] of Object.entries(problem.buffers)) {
+      const buffer = await gpu.createBuffer(name, b.dtype, b.elements);
+      buffers.set(name, buffer);
+      if (b.data) buffer.write(b.data);
+      else gpu.device.queue.writeBuffer(buffer.raw, 0, new Uint32Array(buffer.bytes / 4).fill(POISON));
+    }
+    return buffers;
+  } catch (error) {
+    for (const buffer of buffers.values()) buffer.destroy();
+    throw error;
   }
-  return buffers;
 }
 
 /** Records the calls of a problem over its uploaded buffers. */
@@ -56,8 +61,9 @@ export function recordCase(gpu: Gpu, problem: KernelCase, buffers: Map<string, G
 /** The largest error of each output, relative to the largest magnitude expected in it. NaN counts as infinite. */
 export async function checkCase(gpu: Gpu, problem: KernelCase): Promise<{ output: string; error: number }[]> {
   const buffers = await uploadCase(gpu, problem);
-  const plan = await recordCase(gpu, problem, buffers);
+  let plan: Plan | undefined;
   try {
+    plan = await recordCase(gpu, problem, buffers);
     plan.run();
     const results: { output: string; error: number }[] = [];
     for (const [output, expected] of Object.entries(problem.expected())) {
@@ -66,7 +72,7 @@ export async function checkCase(gpu: Gpu, problem: KernelCase): Promise<{ output
     }
     return results;
   } finally {
-    plan.dispose();
+    plan?.dispose();
     for (const buffer of buffers.values()) buffer.destroy();
   }
 }

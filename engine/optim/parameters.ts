@@ -96,16 +96,24 @@ export class ParameterStore {
   ): Promise<ParameterStore> {
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     const layout = layoutParameters(specs, Math.min(maxStorageBufferBindingSize, maxBufferSize));
-    const arena = (name: string, dtype: "f32" | "f16", segments = layout.segments) =>
-      Promise.all(segments.map((n, i) => gpu.createBuffer(`${name} ${i}`, dtype, n)));
+    const made: GpuBuffer[] = [];
+    const arena = async (name: string, dtype: "f32" | "f16", segments = layout.segments) => {
+      for (const [i, n] of segments.entries()) made.push(await gpu.createBuffer(`${name} ${i}`, dtype, n));
+      return made.slice(made.length - segments.length);
+    };
     const trained = options.training ? layout.segments.slice(0, layout.trainableSegments) : [];
-    const values = await arena("parameters", "f32");
-    const half = layout.half ? await arena("f16 parameters", "f16") : [];
-    const gradients = await arena("gradients", "f32", trained);
-    const first = await arena("first moments", "f32", trained);
-    const second = await arena("second moments", "f32", trained);
-    const moments = first.map((f, i) => ({ first: f, second: second[i] }));
-    return new ParameterStore(gpu, layout, values, half, gradients, moments);
+    try {
+      const values = await arena("parameters", "f32");
+      const half = layout.half ? await arena("f16 parameters", "f16") : [];
+      const gradients = await arena("gradients", "f32", trained);
+      const first = await arena("first moments", "f32", trained);
+      const second = await arena("second moments", "f32", trained);
+      const moments = first.map((f, i) => ({ first: f, second: second[i] }));
+      return new ParameterStore(gpu, layout, values, half, gradients, moments);
+    } catch (error) {
+      for (const buffer of made) buffer.destroy();
+      throw error;
+    }
   }
 
   #place(name: string): ParameterPlace {

@@ -2,7 +2,15 @@
  * A training step as two replayed plans: forward and backward of a micro-batch, and the update. Gradient accumulation
  * is the first plan run several times. Loss scaling, clipping and skipping happen on the device.
  */
-import { type Gpu, GpuBuffer, type HostArray, Plan, type PlanCall, type StepTime } from "../gpu/index.js";
+import {
+  type Gpu,
+  GpuBuffer,
+  type HostArray,
+  Plan,
+  type PlanCall,
+  type StepTime,
+  whole,
+} from "../gpu/index.js";
 import { type CompileRequest, compile, type Program } from "../graph/compile.js";
 import { Executable, type MemoryPlan, memoryOf } from "../graph/executable.js";
 import { gradients } from "../graph/gradients.js";
@@ -154,72 +162,21 @@ export class TrainingStep {
   static async fromProgram(gpu: Gpu, { program, request, memory }: TrainingProgram): Promise<TrainingStep> {
     const specs = [...program.graph.parameters.values()].map((p) => p.spec);
     const parameters = await ParameterStore.create(gpu, specs, { training: true });
-    const executable = await Executable.fromProgram(gpu, program, { label: "training step", parameters });
-    const { layout } = parameters;
-    const segments = trainedSegments(layout);
-    const target = targetOf(gpu);
-    const state = await gpu.createBuffer("optimizer state", "f32", ADAMW_STATE_LENGTH);
-    const squares = await gpu.createBuffer("squared gradient norm", "f32", 1);
-    const partial = await gpu.createBuffer("partial squares", "f32", sumParts(Math.max(...segments)).count);
-    const calls: PlanCall[] = [];
-    const whole = (buffer: GpuBuffer) => ({
-      buffer,
-      dtype: buffer.dtype,
-      offset: 0,
-      elements: buffer.elements,
-    });
-    for (const [i, length] of segments.entries()) {
-      const b = {
-        gradients: whole(parameters.gradients[i]),
-        partial: whole(partial),
-        squares: whole(squares),
-      };
-      calls.push(...gradientSquares({ length, accumulate: i > 0 }, b));
+    const owned: GpuBuffer[] = [];
+    let executable: Executable | undefined;
+    try {
+      executable = await Executable.fromProgram(gpu, program, { label: "training step", parameters });
+      const { update, state } = await recordUpdate(gpu, parameters, executable.inputs.get(SEED)!, owned);
+      const accumulate = request.accumulate ?? false;
+      const step = new TrainingStep(gpu, parameters, memory, executable, update, state, accumulate, owned);
+      step.writeState(initialAdamWState(request.optimizer));
+      return step;
+    } catch (error) {
+      for (const buffer of owned) buffer.destroy();
+      executable?.dispose();
+      parameters.dispose();
+      throw error;
     }
-    const seed = whole(executable.inputs.get(SEED)!);
-    calls.push(adamwPrepare({ state: whole(state), squares: whole(squares), seed }));
-    const masks: GpuBuffer[] = [];
-    for (const [i, length] of segments.entries()) {
-      const decayed = await gpu.createBuffer(`decay mask ${i}`, "u32", maskWords(length));
-      const ranges = [...layout.places.values()].filter((p) => p.segment === i && p.spec.decay);
-      decayed.write(
-        decayMask(
-          length,
-          ranges.map((p) => ({ first: p.offset, length: p.elements })),
-        ),
-      );
-      masks.push(decayed);
-      const { first: m, second: v } = parameters.moments[i];
-      calls.push(
-        adamwUpdate(
-          target,
-          { first: 0, length },
-          {
-            state: whole(state),
-            gradients: whole(parameters.gradients[i]),
-            decayed: whole(decayed),
-            parameters: whole(parameters.values[i]),
-            m: whole(m),
-            v: whole(v),
-            half: parameters.half[i] && whole(parameters.half[i]),
-          },
-        ),
-      );
-    }
-    const update = await Plan.record(gpu, "optimizer update", calls);
-    const owned = [state, squares, partial, ...masks];
-    const step = new TrainingStep(
-      gpu,
-      parameters,
-      memory,
-      executable,
-      update,
-      state,
-      request.accumulate ?? false,
-      owned,
-    );
-    step.writeState(initialAdamWState(request.optimizer));
-    return step;
   }
 
   /** Queues values for an input of the next micro-batch. */
@@ -287,4 +244,61 @@ export class TrainingStep {
     this.parameters.dispose();
     for (const buffer of this.owned) buffer.destroy();
   }
+}
+
+/** Makes the optimiser's buffers, which are added to `owned` one by one, and the plan of an update. */
+async function recordUpdate(
+  gpu: Gpu,
+  parameters: ParameterStore,
+  gradientSeed: GpuBuffer,
+  owned: GpuBuffer[],
+): Promise<{ update: Plan; state: GpuBuffer }> {
+  const own = async (name: string, dtype: "f32" | "u32", elements: number) => {
+    const buffer = await gpu.createBuffer(name, dtype, elements);
+    owned.push(buffer);
+    return buffer;
+  };
+  const { layout } = parameters;
+  const segments = trainedSegments(layout);
+  const target = targetOf(gpu);
+  const state = await own("optimizer state", "f32", ADAMW_STATE_LENGTH);
+  const squares = await own("squared gradient norm", "f32", 1);
+  const partial = await own("partial squares", "f32", sumParts(Math.max(...segments)).count);
+  const calls: PlanCall[] = [];
+  for (const [i, length] of segments.entries()) {
+    const b = {
+      gradients: whole(parameters.gradients[i]),
+      partial: whole(partial),
+      squares: whole(squares),
+    };
+    calls.push(...gradientSquares({ length, accumulate: i > 0 }, b));
+  }
+  calls.push(adamwPrepare({ state: whole(state), squares: whole(squares), seed: whole(gradientSeed) }));
+  for (const [i, length] of segments.entries()) {
+    const decayed = await own(`decay mask ${i}`, "u32", maskWords(length));
+    const ranges = [...layout.places.values()].filter((p) => p.segment === i && p.spec.decay);
+    decayed.write(
+      decayMask(
+        length,
+        ranges.map((p) => ({ first: p.offset, length: p.elements })),
+      ),
+    );
+    const { first: m, second: v } = parameters.moments[i];
+    calls.push(
+      adamwUpdate(
+        target,
+        { first: 0, length },
+        {
+          state: whole(state),
+          gradients: whole(parameters.gradients[i]),
+          decayed: whole(decayed),
+          parameters: whole(parameters.values[i]),
+          m: whole(m),
+          v: whole(v),
+          half: parameters.half[i] && whole(parameters.half[i]),
+        },
+      ),
+    );
+  }
+  return { update: await Plan.record(gpu, "optimizer update", calls), state };
 }

@@ -1,8 +1,15 @@
 /** Every kernel and variant against its float64 reference on fresh random input, and through Dawn's compiler. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type Gpu, openGpu } from "../../../engine/gpu/index.js";
-import { checkVariant, KERNELS, type Target, targetOf } from "../../../engine/kernels/index.js";
+import { type Gpu, openGpu, ShaderError, UnsupportedError, withGpu } from "../../../engine/gpu/index.js";
+import {
+  checkCase,
+  checkVariant,
+  KERNELS,
+  type KernelCase,
+  type Target,
+  targetOf,
+} from "../../../engine/kernels/index.js";
 
 const seed = Number(process.env.SLM_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -33,6 +40,35 @@ describe(`kernels (SLM_TEST_SEED=${seed})`, () => {
       }
     }
   }
+});
+
+describe("problems", () => {
+  test("that cannot be uploaded or recorded leave nothing behind", async () => {
+    await withGpu({ backend: "null" }, async (gpu) => {
+      const problem: KernelCase = {
+        label: "a problem",
+        buffers: { x: { dtype: "f32", elements: 4 } },
+        calls: [
+          {
+            label: "a call",
+            kernel: { file: "absent.wgsl" },
+            bindings: { x: "x" },
+            params: {},
+            workgroups: [1, 1, 1],
+            flops: 0,
+            bytes: 0,
+          },
+        ],
+        expected: () => ({}),
+      };
+      await assert.rejects(checkCase(gpu, problem), ShaderError);
+      assert.equal(gpu.memoryInUse, 0);
+      const tooLarge = { dtype: "f32" as const, elements: 2 ** 40 };
+      const large = { ...problem, buffers: { ...problem.buffers, tooLarge } };
+      await assert.rejects(checkCase(gpu, large), UnsupportedError);
+      assert.equal(gpu.memoryInUse, 0);
+    });
+  });
 });
 
 describe("kernels on the null backend", () => {

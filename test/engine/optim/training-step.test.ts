@@ -7,10 +7,12 @@ import {
   compileTraining,
   embedding,
   type Gpu,
+  type GpuBuffer,
   Graph,
   gradients,
   matmul,
   mean,
+  OutOfMemoryError,
   openGpu,
   projectedCrossEntropy,
   Random,
@@ -23,6 +25,7 @@ import {
   TrainingStep,
   tanh,
   targetOf,
+  withGpu,
 } from "../../../engine/index.js";
 
 const TOKENS = 16;
@@ -110,6 +113,32 @@ describe("training steps", () => {
       step.dispose();
       assert.equal(gpu.memoryInUse, before);
     }
+  });
+
+  test("that find no room leave nothing behind, wherever it ends", async () => {
+    await withGpu({ backend: "null" }, async (nowhere) => {
+      const graph = new Graph();
+      const x = graph.input("x", [32, 64]);
+      const loss = mean(square(tanh(matmul(x, graph.parameter("w", [64, 256])))));
+      const alignment = nowhere.device.limits.minUniformBufferOffsetAlignment;
+      const program = await compileTraining(targetOf(nowhere), alignment, graph, { loss });
+      const { parameters, graph: activations, optimizer, total } = program.memory;
+      assert.equal(total, parameters + activations.total + optimizer);
+      /* Dawn's null backend has 512 MiB of memory, 16 bytes of which are the device's own. */
+      const all = 2 ** 29 - 16;
+      const largest = 2 ** 27;
+      for (const room of [parameters / 2, parameters, parameters + activations.total, total - 16, total]) {
+        const filling: GpuBuffer[] = [];
+        for (let left = all - room; left > 0; left -= largest)
+          filling.push(await nowhere.createBuffer("filling", "u32", Math.min(left, largest) / 4));
+        const { memoryInUse } = nowhere;
+        const made = TrainingStep.fromProgram(nowhere, program);
+        if (room === total) (await made).dispose();
+        else await assert.rejects(made, OutOfMemoryError, `${room} of ${total}`);
+        assert.equal(nowhere.memoryInUse, memoryInUse, `${room} of ${total}`);
+        for (const buffer of filling) buffer.destroy();
+      }
+    });
   });
 
   test("of one seed give the same bits, of another seed others", async () => {
