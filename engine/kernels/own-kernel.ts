@@ -3,7 +3,7 @@
  * `// @bench` lines above its entry point (bench-annotations.ts).
  */
 import { BYTES, type DType } from "../gpu/buffer.js";
-import type { Gpu } from "../gpu/device.js";
+import { formatBytes, type Gpu } from "../gpu/device.js";
 import { faultAt, formatDiagnostics, type ShaderDiagnostic, ShaderError } from "../gpu/errors.js";
 import type { KernelCall } from "../gpu/plan.js";
 import type { BindingLayout, KernelLayout, UniformField } from "../gpu/wgsl.js";
@@ -21,6 +21,8 @@ export interface OwnKernel {
   readonly layout: KernelLayout;
   /** What the adapter takes in a dimension. */
   readonly mostWorkgroups: number;
+  /** Bytes that the adapter binds at once. */
+  readonly mostBytes: number;
 }
 
 /** What an editor may be given to write where nothing is said. */
@@ -39,13 +41,15 @@ export async function openOwnKernel(
 ): Promise<OwnKernel> {
   const { layout } = await gpu.kernel({ file, text, shownAs: file, entryPoint });
   const statement = benchStatements(file, text).get(entryPoint);
+  const { limits } = gpu.device;
   return {
     file,
     text,
     entryPoint,
     statement: statement ?? { buffers: new Map(), uniforms: new Map() },
     layout,
-    mostWorkgroups: gpu.device.limits.maxComputeWorkgroupsPerDimension,
+    mostWorkgroups: limits.maxComputeWorkgroupsPerDimension,
+    mostBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
   };
 }
 
@@ -82,7 +86,7 @@ function storedIn({ layout }: OwnKernel): BindingLayout[] {
 
 /** The dispatch of a kernel, whose buffers are those of `base`. */
 function callOf(kernel: OwnKernel, base: OwnKernel): KernelCall<string> {
-  const { file, text, entryPoint, statement, layout, mostWorkgroups } = kernel;
+  const { file, text, entryPoint, statement, layout, mostWorkgroups, mostBytes } = kernel;
   const fields = layout.uniform?.fields ?? [];
   const stored = storedIn(kernel);
   const faults: ShaderDiagnostic[] = [];
@@ -120,6 +124,15 @@ function callOf(kernel: OwnKernel, base: OwnKernel): KernelCall<string> {
       fault(
         placeOfBinding(text, name),
         `${base.file} has no buffer "${name}" of ${dtype}, which this is compared with.`,
+      );
+  }
+  for (const { name, stride, size } of stored) {
+    const said = statement.buffers.get(name);
+    const bytes = (stride === undefined ? size : (said?.value.elements ?? 0) * stride) ?? 0;
+    if (bytes > mostBytes)
+      fault(
+        said?.place ?? placeOfBinding(text, name),
+        `"${name}" takes ${formatBytes(bytes)}; this adapter binds at most ${formatBytes(mostBytes)} at once.`,
       );
   }
   const { value: sides = [], place } = statement.workgroups ?? {};

@@ -46,6 +46,11 @@ describe("a file of anybody", () => {
         /:3:11: error: 70000 workgroups are more than this adapter takes /,
       ],
       ["buffer x: 1001", "buffer x: many", /:3:27: error: "many" is not understood/],
+      [
+        "buffer x: 1001",
+        "buffer x: 8589934592",
+        /:3:27: error: "x" takes 32\.0 GiB; this adapter binds at most .*B at once\./,
+      ],
       ["2.0 *", "two *", /:6:41: error: unresolved value 'two'/],
       [
         "y: array<f32>",
