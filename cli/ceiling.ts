@@ -1,22 +1,19 @@
 /** The adapter's arithmetic ceiling for progress lines: measured once, then kept, since measuring takes seconds. */
-import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Gpu } from "../engine/index.js";
-import { cacheFolder, measureCeilings } from "../engine/kernels/index.js";
+import { cacheFolder, measureCeilings, measuredAdapter, measurementFile } from "../engine/kernels/index.js";
 import { writeFileAtomically } from "../specialization/training/atomic-file.js";
 
 /** Floating-point operations a second; `slm doctor` measures afresh. */
 export async function keptCeiling(gpu: Gpu): Promise<number> {
-  const { name, driver } = gpu.adapter;
-  const key = createHash("sha256").update(`${name}\n${driver}`).digest("hex").slice(0, 16);
-  const file = join(cacheFolder(), `ceiling-${key}.json`);
+  const { name, ...measured } = measuredAdapter(gpu.adapter);
+  const file = measurementFile("ceiling", { name, ...measured });
   const kept = read(file);
   if (kept !== undefined) return kept;
   const { flops } = await measureCeilings(gpu);
   try {
     mkdirSync(cacheFolder(), { recursive: true });
-    writeFileAtomically(file, `${JSON.stringify({ adapter: name, driver, flops }, null, 2)}\n`);
+    writeFileAtomically(file, `${JSON.stringify({ adapter: name, ...measured, flops }, null, 2)}\n`);
   } catch (error) {
     process.emitWarning(`The measured ceiling could not be kept: ${(error as Error).message}`);
   }

@@ -53,6 +53,6 @@ export {
 } from "./check.js";
 export type { CaseContext, KernelCase, KernelDefinition, KernelVariant, Real } from "./definition.js";
 export { median, type Timing, timeCase, timePlan } from "./measure.js";
-export { cacheFolder } from "./preferences.js";
+export { cacheFolder, measuredAdapter, measurementFile } from "./preferences.js";
 export { type Target, targetOf } from "./target.js";
 export { tune } from "./tuner.js";

@@ -4,9 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { availableParallelism, cpus, homedir } from "node:os";
 import { join } from "node:path";
-import { shadersFolder } from "../gpu/index.js";
+import { type AdapterDescription, shadersFolder } from "../gpu/index.js";
 
 /** A class of shapes that a program asked for and that has not been measured. */
 export interface Miss {
@@ -20,6 +20,31 @@ export interface Miss {
 export interface MeasuredAdapter {
   readonly name: string;
   readonly driver: string;
+  /** The one that a software driver runs on. */
+  readonly processor?: string;
+}
+
+/** What measurements on an adapter hold for. The name of a software driver says nothing of the processor. */
+export function measuredAdapter(
+  { name, driver, kind }: Pick<AdapterDescription, "name" | "driver" | "kind">,
+  processor = thisProcessor,
+): MeasuredAdapter {
+  return kind === "software" ? { name, driver, processor: processor() } : { name, driver };
+}
+
+function thisProcessor(): string {
+  return `${cpus()[0]?.model ?? "unknown"}, ${availableParallelism()} threads`;
+}
+
+/** Where measurements of an adapter are kept. @param others what else they hold for */
+export function measurementFile(
+  kind: "tiles" | "ceiling",
+  { name, driver, processor }: MeasuredAdapter,
+  ...others: readonly string[]
+): string {
+  const identity = [name, driver, ...(processor === undefined ? [] : [processor]), ...others].join("\n");
+  const key = createHash("sha256").update(identity).digest("hex").slice(0, 16);
+  return join(cacheFolder(), `${kind}-${key}.json`);
 }
 
 export class Preferences {
@@ -36,10 +61,7 @@ export class Preferences {
 
   /** What is known of an adapter. An unreadable cache is as good as an empty one: it is only measurements. */
   static load(adapter: MeasuredAdapter): Preferences {
-    const { name, driver } = adapter;
-    const identity = `${name}\n${driver}\n${kernelSources()}`;
-    const key = createHash("sha256").update(identity).digest("hex").slice(0, 16);
-    const file = join(cacheFolder(), `tiles-${key}.json`);
+    const file = measurementFile("tiles", adapter, kernelSources());
     let choices: Record<string, string> = {};
     try {
       const parsed: unknown = JSON.parse(readFileSync(file, "utf8"));

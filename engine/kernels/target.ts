@@ -1,6 +1,6 @@
 /** What kernels need to know of the device they are about to run on, to choose variants and sizes. */
 import type { Gpu } from "../gpu/index.js";
-import { Preferences } from "./preferences.js";
+import { measuredAdapter, Preferences } from "./preferences.js";
 
 export interface Target {
   readonly adapterName: string;
@@ -34,11 +34,11 @@ export const ANY_TARGET: Target = {
 
 const preferences = new Map<string, Preferences>();
 
-function preferencesOf({ name, driver }: Gpu["adapter"]): Preferences {
-  const key = `${name}\n${driver}`;
+function preferencesOf(adapter: Gpu["adapter"]): Preferences {
+  const key = `${adapter.name}\n${adapter.driver}`;
   let known = preferences.get(key);
   if (!known) {
-    known = Preferences.load({ name, driver });
+    known = Preferences.load(measuredAdapter(adapter));
     preferences.set(key, known);
   }
   return known;

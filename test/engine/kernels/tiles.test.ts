@@ -26,7 +26,7 @@ import { assignCase, assignTileName, assignTiles } from "../../../engine/kernels
 import type { MatmulShape } from "../../../engine/kernels/matmul.js";
 import { matmulCase } from "../../../engine/kernels/matmul-definition.js";
 import { tileFor, tilesOf, variantFor } from "../../../engine/kernels/matmul-tiles.js";
-import { Preferences } from "../../../engine/kernels/preferences.js";
+import { measuredAdapter, measurementFile, Preferences } from "../../../engine/kernels/preferences.js";
 import { ANY_TARGET } from "../../../engine/kernels/target.js";
 import { Random } from "../../../engine/random.js";
 
@@ -180,6 +180,18 @@ describe("tiles of a large GPU", () => {
       const context = { target: LARGE, random, variant: "tensor", real: "f16" } as const;
       await compiles(kernelsOf(assignCase(context, tile, { points: 130, clusters: 70, dimensions: 40 })));
     });
+});
+
+test("what is measured on a software driver is kept for its processor, what is on a GPU for any", () => {
+  const filesOf = (kind: "software" | "gpu", processor: string) => {
+    const adapter = measuredAdapter({ name: "an adapter", driver: "a driver", kind }, () => processor);
+    return [Preferences.load(adapter).file, measurementFile("ceiling", adapter)];
+  };
+  const [first, second] = ["one", "another"].map((processor) => filesOf("software", processor));
+  assert.equal(new Set([...first, ...second]).size, 4);
+  assert.deepEqual(filesOf("gpu", "one"), filesOf("gpu", "another"));
+  const here = measuredAdapter({ name: "an adapter", driver: "a driver", kind: "software" });
+  assert.match(here.processor!, /^\S.*, \d+ threads$/);
 });
 
 describe("the tuner", () => {
