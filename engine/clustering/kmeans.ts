@@ -41,7 +41,7 @@ interface CommonOptions {
    * Like `chunkRows` it sets where sums are cut, so another value may change the last bits of the centroids.
    */
   readonly memory?: number;
-  /** Rows per chunk, at most; by default what the adapter binds at once. */
+  /** Rows per chunk, at most; by default what the adapter binds and sorts at once. */
   readonly chunkRows?: number;
 }
 

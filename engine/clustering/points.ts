@@ -13,6 +13,7 @@ import {
   whole,
 } from "../gpu/index.js";
 import { firstBadRow, normaliseRows, padRows } from "../kernels/kmeans-prepare.js";
+import { mostSorted } from "../kernels/sort.js";
 import type { Target } from "../kernels/target.js";
 
 /** Points that are read part by part, as often as needed; the same rows must come back each time. */
@@ -31,7 +32,7 @@ export interface PointOptions {
   readonly spherical: boolean;
   /** Bytes of device memory that points may take; beyond it they are streamed. */
   readonly memory: number;
-  /** Largest number of rows in a chunk, below what the adapter can bind. */
+  /** Largest number of rows in a chunk, below what the adapter can bind and the sort by cluster takes. */
   readonly chunkRows?: number;
 }
 
@@ -97,6 +98,7 @@ export class PointStore {
       : Math.min(
           rows,
           fitting,
+          mostSorted(target),
           options.chunkRows ?? fitting,
           streamed ? Math.max(1, Math.floor(options.memory / (stride * 4))) : rows,
         );

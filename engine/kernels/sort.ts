@@ -21,6 +21,11 @@ function shapeOf(target: Target): { workgroup: number; items: number } {
 
 const BLOCK = 1024;
 
+/** The most pairs that `sortPairs` takes on a device: it counts its blocks along one dimension. */
+export function mostSorted(target: Target): number {
+  return BLOCK * target.maxWorkgroupsPerDimension;
+}
+
 /** Values that the buffer `counts` of `sortPairs` needs. */
 export function sortCounts(length: number): number {
   return 2 ** DIGIT_BITS * Math.max(1, Math.ceil(length / BLOCK));

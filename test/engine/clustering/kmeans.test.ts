@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assign, kmeans, type PointSource, PointsError } from "../../../engine/clustering/index.js";
+import { PointStore } from "../../../engine/clustering/points.js";
 import { type Gpu, openGpu } from "../../../engine/gpu/index.js";
+import { targetOf } from "../../../engine/kernels/index.js";
 import { Random } from "../../../engine/random.js";
 
 const seed = Number(process.env.SLM_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -301,6 +303,18 @@ describe(`k-means (SLM_TEST_SEED=${seed})`, () => {
         });
       }
     }
+  });
+
+  test("are cut into chunks that can be sorted by cluster", async () => {
+    const target = { ...targetOf(gpu), maxWorkgroupsPerDimension: 2 };
+    const options = { dimensions: 4, spherical: false, memory: 2 ** 20 };
+    const store = await PointStore.open(gpu, target, random.normals(3000 * 4), options);
+    const found = store.chunks.map(({ first, rows }) => [first, rows]);
+    store.dispose();
+    assert.deepEqual(found, [
+      [0, 2048],
+      [2048, 952],
+    ]);
   });
 
   test("impossible requests say what is wrong", async () => {
