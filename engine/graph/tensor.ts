@@ -49,7 +49,7 @@ export interface Storage {
   /** Number of the value in the compiled graph; storages with the same value share memory. */
   readonly value: number;
   readonly dtype: DType;
-  /** First value of the part that is meant; parts begin at multiples of 64 values. */
+  /** First value of the part that is meant; parts begin at multiples of 256 bytes. */
   readonly offset: number;
   readonly elements: number;
 }

@@ -3,6 +3,7 @@
  * After Liger's fused linear cross-entropy: a chunk's logits become their own gradient, which is multiplied into
  * dX and dW at once, so training computes them once.
  */
+import { BYTES } from "../../gpu/index.js";
 import {
   crossEntropyForward,
   crossEntropyTraining,
@@ -197,10 +198,12 @@ function forEachChunk(
   const [tokens, width] = hidden.shape;
   const columns = table.shape[0];
   const { chunk, distilled } = node.attributes;
-  const rowBytes = columns * (hidden.dtype === "f16" ? 2 : 4);
+  const bytes = BYTES[hidden.dtype];
+  const rowBytes = columns * bytes;
   const budget = Math.min(target.software ? 2 ** 24 : 2 ** 28, target.maxBindingBytes);
-  /* chunks begin at multiples of 64 rows, so that parts of tensors are aligned for binding */
-  const rowsAtOnce = Math.min(tokens, Math.max(64, Math.floor((chunk ?? budget / rowBytes) / 64) * 64));
+  /* whatever the width, chunks begin at multiples of 256 bytes, where every adapter binds */
+  const unit = 256 / bytes;
+  const rowsAtOnce = Math.min(tokens, Math.max(unit, Math.floor((chunk ?? budget / rowBytes) / unit) * unit));
   const logits = scratch(hidden.dtype, rowsAtOnce * columns);
   const teacherLogits = distilled ? scratch(hidden.dtype, rowsAtOnce * columns) : undefined;
   for (let first = 0; first < tokens; first += rowsAtOnce) {

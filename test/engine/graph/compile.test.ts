@@ -5,6 +5,7 @@ import { compile } from "../../../engine/graph/index.js";
 import {
   add,
   attention,
+  BYTES,
   Executable,
   type Gpu,
   Graph,
@@ -12,6 +13,7 @@ import {
   matmul,
   multiply,
   openGpu,
+  projectedCrossEntropy,
   Random,
   reshape,
   rmsNorm,
@@ -26,6 +28,7 @@ import {
   total,
 } from "../../../engine/index.js";
 import { relativeError } from "../../../engine/kernels/index.js";
+import { ANY_TARGET } from "../../../engine/kernels/target.js";
 
 const seed = Number(process.env.SLM_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -98,6 +101,28 @@ async function evaluate(gpu: Gpu, graph: Graph, results: Record<string, Tensor>)
   executable.dispose();
   return { found, activations };
 }
+
+test("chunks of a cross-entropy begin where every adapter binds, whatever the width and the type", async () => {
+  for (const dtype of ["f32", "f16"] as const) {
+    const graph = new Graph();
+    const hidden = graph.input("hidden", [300, 7], dtype);
+    const table = graph.input("table", [11, 7], dtype);
+    const { loss } = projectedCrossEntropy(
+      hidden,
+      table,
+      graph.input("targets", [300], "u32"),
+      graph.input("weights", [300]),
+      { chunk: 64 },
+    );
+    const [dHidden] = gradients(loss, [hidden, table], graph.input("seed", [1]));
+    const { calls } = await compile(graph, ANY_TARGET, { results: { loss, dHidden: dHidden! } });
+    const offsets = calls
+      .flatMap((call) => ("kernel" in call ? Object.values(call.bindings) : [call.clear]))
+      .map((storage) => (storage === "unused" ? 0 : storage.offset * BYTES[storage.dtype]));
+    assert.ok(new Set(offsets).size > 2, "there are several chunks");
+    for (const offset of offsets) assert.equal(offset % 256, 0, `${dtype}: byte ${offset}`);
+  }
+});
 
 describe(`compiled graphs (SLM_TEST_SEED=${seed})`, () => {
   let gpu: Gpu;
