@@ -22,6 +22,8 @@ import {
   loadCheckpoint,
   removeCheckpoint,
   removePartialCheckpoints,
+  requireChecksum,
+  type StateFile,
   saveCheckpoint,
   setAsideCheckpoint,
   verifyCheckpoint,
@@ -160,7 +162,7 @@ export class Trainer {
   /**
    * Goes on from the newest checkpoint that is whole; damaged ones are named, put aside and passed over. Without any
    * checkpoint the run begins anew.
-   * @throws RunError when there are checkpoints but none is whole, or the training text is another one
+   * @throws RunError when there are checkpoints but none is whole, or of an earlier version, or the training text is another one
    */
   async restore(): Promise<void> {
     const { run, listener } = this;
@@ -168,7 +170,7 @@ export class Trainer {
     const all = run.checkpoints().reverse();
     const damaged: string[] = [];
     for (const { path } of all) {
-      let state: CheckpointState;
+      let state: StateFile;
       try {
         state = await verifyCheckpoint(path);
       } catch (error) {
@@ -178,6 +180,7 @@ export class Trainer {
         run.addEvent("damaged checkpoint", { path, problem: error.message });
         continue;
       }
+      requireChecksum(path, state);
       this.#checkText(state);
       await loadCheckpoint(path, this.training, state);
       /* under its old name it would count as the latest */

@@ -27,6 +27,16 @@ function flip(file: string, at: number): void {
   writeFileSync(file, bytes);
 }
 
+/** Another digit at the end of the first number of that name in a JSON file. */
+function alterNumber(file: string, name: string): void {
+  const text = readFileSync(file, "utf8");
+  const altered = text.replace(new RegExp(`("${name}": \\d*)(\\d)`), (_, before, digit) => {
+    return `${before}${(Number(digit) + 1) % 10}`;
+  });
+  assert.notEqual(altered, text);
+  writeFileSync(file, altered);
+}
+
 describe("resume", () => {
   const config = {
     training: { budget: { steps: 240 }, batch: 4, accumulate: 4, learningRate: 0.003 },
@@ -53,15 +63,20 @@ describe("resume", () => {
     await second.ended;
 
     /* each file of the newest checkpoint in turn, the one before it is used */
-    for (const [i, file] of ["model.safetensors", "optimizer.safetensors", "state.json"].entries()) {
+    const damages: [file: string, damage: (path: string) => void][] = [
+      ["model.safetensors", (path) => truncateSync(path, 100)],
+      ["optimizer.safetensors", (path) => flip(path, -1)],
+      ["state.json", (path) => truncateSync(path, 100)],
+      ["state.json", (path) => alterNumber(path, "next")],
+    ];
+    for (const [i, [file, damage]] of damages.entries()) {
       const [before, newest] = checkpointsOf(disturbed)
         .filter((name) => name.startsWith("step-"))
         .slice(-2);
       const damaged = join(disturbed, "checkpoints", newest, file);
-      if (i === 1) flip(damaged, -1);
-      else truncateSync(damaged, 100);
+      damage(damaged);
       const third = resume();
-      await third.killWhen("SIGKILL", atLeast(60 + 20 * i + Math.floor(Math.random() * 9)));
+      await third.killWhen("SIGKILL", atLeast(60 + 15 * i + Math.floor(Math.random() * 5)));
       const { stderr } = await third.ended;
       assert.ok(stderr.includes(`damaged checkpoint: ${damaged}`), stderr);
       assert.ok(stderr.includes(`going on from the checkpoint of ${before.replace("-", " ")}`), stderr);
