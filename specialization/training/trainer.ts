@@ -72,7 +72,9 @@ export class Trainer {
   #loss: number | null = null;
   #best: CheckpointState["best"] = null;
   #sinceBest = 0;
+  /** Step of the last checkpoint, and that of the newest evaluation then. */
   #saved: number | undefined;
+  #savedEvaluation: number | undefined;
   #diverged: Promise<DivergenceError> | undefined;
   #stopping = false;
   #evaluator: Evaluator | undefined;
@@ -216,6 +218,7 @@ export class Trainer {
     if (state.evaluations) {
       this.#evaluations = { ...state.evaluations };
       this.#evaluatedAt = state.step;
+      this.#savedEvaluation = state.step;
     }
     this.batches.seek(state.batches);
   }
@@ -270,7 +273,9 @@ export class Trainer {
         await drain();
         /* what is not training does not count as training time */
         this.#seconds += (performance.now() - begun) / 1000;
-        if (due(evaluation.every)) await this.#evaluate();
+        /* the last checkpoint holds the final evaluation */
+        const isLast = due(checkpoints.every) && this.#progress(this.#seconds) >= 1;
+        if (due(evaluation.every) || isLast) await this.#evaluate();
         if (due(checkpoints.every)) await this.#save();
         if (due(samples.every)) await this.#sample();
         begun = performance.now();
@@ -466,7 +471,7 @@ export class Trainer {
   }
 
   async #save(): Promise<void> {
-    if (this.#saved === this.#step) return;
+    if (this.#saved === this.#step && this.#savedEvaluation === this.#evaluatedAt) return;
     const { run } = this;
     run.metrics.sync();
     this.#tensorboard?.sync();
@@ -486,6 +491,7 @@ export class Trainer {
     };
     await saveCheckpoint(run.checkpointPath(this.#step), this.training, state);
     this.#saved = this.#step;
+    this.#savedEvaluation = this.#evaluatedAt;
     run.addEvent("checkpoint", { step: this.#step, loss: this.#loss });
     run.update({ step: this.#step });
     const { keepLast, keepBest } = this.config.checkpoints;

@@ -146,6 +146,27 @@ describe("resume", () => {
   });
 });
 
+describe("a run that ends with a checkpoint", () => {
+  const measured = join(runs, "measured");
+  const config = {
+    training: { budget: { steps: 10 } },
+    evaluation: { every: 0 },
+    checkpoints: { every: 5 },
+  };
+
+  test("holds its final evaluation in it, which is made once", async () => {
+    const { code, stderr } = await slmIn(folder, "train", writeConfig(folder, "measured", config));
+    assert.equal(code, 0, stderr);
+    const state = JSON.parse(readFileSync(join(measured, "checkpoints/step-10/state.json"), "utf8"));
+    const { loss } = state.evaluations.validation;
+    assert.deepEqual(state.best, { step: 10, loss });
+    const metrics = readFileSync(join(measured, "metrics.jsonl"), "utf8");
+    assert.equal(metrics.split('"evaluation"').length, 2);
+    assert.equal((await slmIn(folder, "runs", "resume", "measured")).code, 0);
+    assert.equal(readFileSync(join(measured, "metrics.jsonl"), "utf8"), metrics);
+  });
+});
+
 test("a second signal ends at once", async () => {
   const training = { batch: 4, accumulate: 2000, budget: { steps: 50 } };
   const running = start(folder, ["train", writeConfig(folder, "hasty", { training })]);
