@@ -20,6 +20,7 @@ import {
   decayMask,
   initialAdamWState,
   readAdamWState,
+  resumedAdamWState,
 } from "./adamw-state.js";
 import { layoutParameters, type ParameterLayout, ParameterStore, storeBytes } from "./parameters.js";
 
@@ -133,7 +134,7 @@ export class TrainingStep {
     readonly executable: Executable,
     readonly update: Plan,
     readonly state: GpuBuffer,
-    readonly accumulate: boolean,
+    readonly request: Pick<TrainingRequest, "optimizer" | "accumulate">,
     readonly owned: readonly GpuBuffer[],
   ) {}
 
@@ -208,17 +209,8 @@ export class TrainingStep {
     }
     const update = await Plan.record(gpu, "optimizer update", calls);
     const owned = [state, squares, partial, ...masks];
-    const step = new TrainingStep(
-      gpu,
-      parameters,
-      memory,
-      executable,
-      update,
-      state,
-      request.accumulate ?? false,
-      owned,
-    );
-    step.writeState(initialAdamWState(request.optimizer));
+    const step = new TrainingStep(gpu, parameters, memory, executable, update, state, request, owned);
+    step.#writeState(initialAdamWState(request.optimizer));
     return step;
   }
 
@@ -233,7 +225,7 @@ export class TrainingStep {
 
   /** Begins an update of several micro-batches: gradients start from zero. */
   begin(): void {
-    if (!this.accumulate) return;
+    if (!this.request.accumulate) return;
     const encoder = this.gpu.device.createCommandEncoder({ label: "zero gradients" });
     for (const buffer of this.parameters.gradients) encoder.clearBuffer(buffer.raw);
     this.gpu.submit(encoder.finish(), "zeroing gradients");
@@ -265,8 +257,13 @@ export class TrainingStep {
     return readAdamWState(await this.state.read());
   }
 
-  /** Restores the optimiser's scalars, the loss scale of the next backward pass among them. */
-  writeState(values: Float32Array): void {
+  /** Goes on from the optimiser's scalars of a saved step; its settings stay those of this one. */
+  resumeState(saved: ArrayLike<number>): void {
+    this.#writeState(resumedAdamWState(this.request.optimizer, saved));
+  }
+
+  /** Writes the optimiser's scalars, the loss scale of the next backward pass among them. */
+  #writeState(values: Float32Array): void {
     this.state.write(values);
     this.executable.inputs.get(SEED)!.write(Float32Array.of(values[ADAMW_OFFSET.lossScale]));
   }

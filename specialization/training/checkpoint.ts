@@ -219,7 +219,7 @@ function digest(file: string): Promise<string> {
   });
 }
 
-/** Loads weights, moments and the optimiser's scalars. */
+/** Loads weights, moments and the optimiser's scalars, but for its settings, which are those of `training`. */
 export async function loadCheckpoint(
   path: string,
   training: TrainingStep,
@@ -239,7 +239,7 @@ export async function loadCheckpoint(
   } finally {
     await optimizer.close();
   }
-  training.writeState(Float32Array.from(state.optimizer));
+  training.resumeState(state.optimizer);
 }
 
 /** Loads a model's parameters from a safetensors file of the same names. @throws FormatError, GpuError */

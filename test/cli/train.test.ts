@@ -1,9 +1,10 @@
 /** `slm train` as a process: interrupted in every way and resumed, refused, short of disk, diverging. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { ADAMW_OFFSET } from "../../engine/optim/adamw-state.js";
 import {
   checkpointsOf,
   hashOf,
@@ -164,6 +165,34 @@ describe("a run that ends with a checkpoint", () => {
     assert.equal(metrics.split('"evaluation"').length, 2);
     assert.equal((await slmIn(folder, "runs", "resume", "measured")).code, 0);
     assert.equal(readFileSync(join(measured, "metrics.jsonl"), "utf8"), metrics);
+  });
+
+  /** Trains a copy of the run on to step 12, with settings changed in its run.yaml; hash of the weights, and the state. */
+  async function goneOn(name: string, changes: Readonly<Record<string, string>> = {}) {
+    const run = join(runs, name);
+    cpSync(measured, run, { recursive: true });
+    let text = readFileSync(join(run, "run.yaml"), "utf8");
+    for (const [from, to] of Object.entries({ "steps: 10": "steps: 12", ...changes })) {
+      assert.ok(text.includes(from), `run.yaml has no ${from}`);
+      text = text.replace(from, to);
+    }
+    writeFileSync(join(run, "run.yaml"), text);
+    const { code, stderr } = await slmIn(folder, "runs", "resume", name);
+    assert.equal(code, 0, stderr);
+    const checkpoint = join(run, "checkpoints/step-12");
+    const state = JSON.parse(readFileSync(join(checkpoint, "state.json"), "utf8"));
+    return { weights: hashOf(join(checkpoint, "model.safetensors")), state };
+  }
+
+  test("goes on with the optimiser's settings of its run.yaml", async () => {
+    const same = await goneOn("same");
+    const clipped = await goneOn("clipped", { "clipNorm: 1": "clipNorm: 0.000001" });
+    assert.deepEqual(
+      [same, clipped].map(({ state }) => state.optimizer[ADAMW_OFFSET.clipNorm]),
+      [1, Math.fround(1e-6)],
+    );
+    assert.equal(clipped.state.optimizer[ADAMW_OFFSET.step], 12);
+    assert.notEqual(clipped.weights, same.weights);
   });
 });
 
