@@ -6,10 +6,12 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { ParameterSpec, ParameterStore, TrainingStep } from "../../engine/index.js";
 import { SafetensorsFile, writeSafetensors } from "../export/safetensors.js";
 import type { Architecture } from "../models/architecture.js";
 import { TEACHER_PREFIX } from "../models/transformer.js";
+import type { TokenShards } from "../tokenizer/index.js";
 import { syncFolder, writeFileAtomically } from "./atomic-file.js";
 import { DivergenceError } from "./divergence.js";
 import type { SetLoss } from "./evaluate.js";
@@ -39,7 +41,7 @@ export interface CheckpointState {
   readonly loss: number | null;
   /** Losses of the validation sets, if they were measured after this very step. */
   readonly evaluations: Readonly<Record<string, SetLoss>> | null;
-  /** The training text that the position belongs to. */
+  /** The training text that the position belongs to, as `textOf` tells it. */
   readonly text: { readonly tokens: number; readonly sha256: string };
 }
 
@@ -51,6 +53,20 @@ export interface StateFile extends CheckpointState {
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string } | undefined>>;
   /** Of the file itself, as `stateChecksum` makes it. */
   readonly sha256?: string;
+}
+
+const TOKENS_READ_AT_ONCE = 1 << 22;
+
+/** What identifies a text, whatever files it came from: its length, and the checksum of its tokens, which are all read. */
+export async function textOf(shards: TokenShards): Promise<CheckpointState["text"]> {
+  const { tokenCount: tokens } = shards;
+  const hash = createHash("sha256");
+  for (let at = 0; at < tokens; at += TOKENS_READ_AT_ONCE) {
+    hash.update(shards.readTokens(at, Math.min(TOKENS_READ_AT_ONCE, tokens - at)));
+    /* signals are heard between two parts */
+    await setImmediate();
+  }
+  return { tokens, sha256: hash.digest("hex") };
 }
 
 /**

@@ -2,7 +2,6 @@
  * The training loop: batches in, steps on the device, metrics, evaluations, samples and checkpoints out. Everything that
  * decides what the weights become is in the checkpoint, so that a resumed run is bit for bit the undisturbed one.
  */
-import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { type Gpu, type ParameterStore, Random, Readback, TrainingStep } from "../../engine/index.js";
 import { readAdamWState } from "../../engine/optim/adamw-state.js";
@@ -15,7 +14,6 @@ import {
 import { Generator } from "../models/generator.js";
 import type { Teacher } from "../models/transformer.js";
 import { writeExperts } from "../models/weights.js";
-import type { TokenShards } from "../tokenizer/index.js";
 import { type Batch, type BatchSource, PackedBatches } from "./batches.js";
 import {
   type CheckpointState,
@@ -26,6 +24,7 @@ import {
   type StateFile,
   saveCheckpoint,
   setAsideCheckpoint,
+  textOf,
   verifyCheckpoint,
 } from "./checkpoint.js";
 import { type RunConfig, validationSets } from "./config.js";
@@ -81,6 +80,8 @@ export class Trainer {
   #generator: Generator | undefined;
   #evaluations: Record<string, SetLoss> = {};
   #evaluatedAt: number | undefined;
+  /** Of the training text; known from the first checkpoint on. */
+  #text: CheckpointState["text"] | undefined;
   readonly #sets: readonly string[];
   readonly #flopsPerStep: number;
   readonly #tensorboard: TensorboardWriter | undefined;
@@ -183,7 +184,7 @@ export class Trainer {
         continue;
       }
       requireChecksum(path, state);
-      this.#checkText(state);
+      await this.#checkText(state);
       await loadCheckpoint(path, this.training, state);
       /* under its old name it would count as the latest */
       for (const each of damaged)
@@ -224,13 +225,14 @@ export class Trainer {
   }
 
   /** The position in the text means nothing in another text. */
-  #checkText(state: CheckpointState): void {
-    const now = textOf(this.data.train);
-    if (state.text.tokens === now.tokens && state.text.sha256 === now.sha256) return;
+  async #checkText({ text }: CheckpointState): Promise<void> {
+    const now = await textOf(this.data.train);
+    this.#text = now;
+    if (text.tokens === now.tokens && text.sha256 === now.sha256) return;
     throw new RunError(
       this.run.path,
-      `its training text has changed: it had ${state.text.tokens} tokens, now ${now.tokens}` +
-        (state.text.tokens === now.tokens ? ", but other ones or from other files" : ""),
+      `its training text has changed: it had ${text.tokens} tokens, now ${now.tokens}` +
+        (text.tokens === now.tokens ? " other ones" : ""),
       "Put the text back as it was to resume, or begin a new run with model.from set to this one",
     );
   }
@@ -473,6 +475,7 @@ export class Trainer {
   async #save(): Promise<void> {
     if (this.#saved === this.#step && this.#savedEvaluation === this.#evaluatedAt) return;
     const { run } = this;
+    this.#text ??= await textOf(this.data.train);
     run.metrics.sync();
     this.#tensorboard?.sync();
     const state: CheckpointState = {
@@ -487,7 +490,7 @@ export class Trainer {
       evaluationsSinceBest: this.#sinceBest,
       loss: this.#loss,
       evaluations: this.#evaluatedAt === this.#step ? this.#evaluations : null,
-      text: textOf(this.data.train),
+      text: this.#text,
     };
     await saveCheckpoint(run.checkpointPath(this.#step), this.training, state);
     this.#saved = this.#step;
@@ -511,11 +514,4 @@ export class Trainer {
     this.training.dispose();
     this.#tensorboard?.close();
   }
-}
-
-/** What identifies the training text: its length, and the checksums of its token files. */
-function textOf({ manifest }: TokenShards): CheckpointState["text"] {
-  const hash = createHash("sha256");
-  for (const { sha256 } of manifest.segments) hash.update(sha256);
-  return { tokens: manifest.tokens, sha256: hash.digest("hex") };
 }

@@ -1,6 +1,15 @@
 /** `slm train` as a process: interrupted in every way and resumed, refused, short of disk, diverging. */
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -193,6 +202,12 @@ describe("a run that ends with a checkpoint", () => {
     );
     assert.equal(clipped.state.optimizer[ADAMW_OFFSET.step], 12);
     assert.notEqual(clipped.weights, same.weights);
+  });
+
+  test("goes on to the same weights when its text was touched", async () => {
+    utimesSync(join(folder, "corpus.jsonl"), 1e9, 1e9);
+    const { weights } = await goneOn("touched");
+    assert.equal(weights, hashOf(join(runs, "same/checkpoints/step-12/model.safetensors")));
   });
 });
 
