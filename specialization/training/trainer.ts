@@ -251,7 +251,7 @@ export class Trainer {
   /** Trains until the budget is spent, early stopping, or a stop is asked for. @throws DivergenceError */
   async train(): Promise<TrainingResult> {
     const { run } = this;
-    run.update({ state: "running", step: this.#step, message: null });
+    run.update({ state: "running", step: this.#step, ...this.#outlook(this.#seconds), message: null });
     let end: TrainingEnd | undefined;
     const flight: Promise<void>[] = [];
     const drain = async (down = 0) => {
@@ -287,6 +287,7 @@ export class Trainer {
     }
     await drain();
     this.#seconds += (performance.now() - begun) / 1000;
+    run.update(this.#outlook(this.#seconds));
     if (end === "stopped") run.update({ state: "stopping", message: "saving a checkpoint" });
     else {
       if (this.#evaluatedAt !== this.#step) await this.#evaluate();
@@ -297,7 +298,7 @@ export class Trainer {
   }
 
   /** Share of the budget that is used: the largest of its limits. */
-  #progress(seconds: number, done = { step: this.#step, tokens: this.#tokens, flops: this.#flops }): number {
+  #progress(seconds: number, done = this.#done): number {
     const { steps, tokens, flops, minutes } = this.config.training.budget;
     return Math.max(
       steps === undefined ? 0 : done.step / steps,
@@ -305,6 +306,16 @@ export class Trainer {
       flops === undefined ? 0 : done.flops / flops,
       minutes === undefined ? 0 : seconds / (minutes * 60),
     );
+  }
+
+  get #done() {
+    return { step: this.#step, tokens: this.#tokens, flops: this.#flops };
+  }
+
+  /** Share of the budget that is used, at most 1, and the seconds that the rest takes at the rate so far. */
+  #outlook(seconds: number, done = this.#done): { progress: number; secondsLeft: number | null } {
+    const progress = Math.min(1, this.#progress(seconds, done));
+    return { progress, secondsLeft: progress > 0 ? (seconds / progress) * (1 - progress) : null };
   }
 
   /** Queues one update; the promise settles when its loss has come back and been written. */
@@ -345,8 +356,7 @@ export class Trainer {
     this.#step++;
     this.#tokens += perStep;
     this.#flops += this.#flopsPerStep;
-    const at = { step: this.#step, tokens: this.#tokens, flops: this.#flops };
-    return this.#record(at, rate, perStep, parts, state, windows, clock, begun);
+    return this.#record(this.#done, rate, perStep, parts, state, windows, clock, begun);
   }
 
   async #record(
@@ -390,8 +400,8 @@ export class Trainer {
     this.#tensorboard?.scalar("train/loss", at.step, loss);
     this.#tensorboard?.scalar("train/learning rate", at.step, learningRate);
     this.#tensorboard?.scalar("train/gradient norm", at.step, state.gradientNorm);
-    this.run.update({ step: at.step, tokens: at.tokens, loss, tokensPerSecond });
-    const progress = Math.min(1, this.#progress(seconds, at));
+    const outlook = this.#outlook(seconds, at);
+    this.run.update({ step: at.step, tokens: at.tokens, loss, tokensPerSecond, ...outlook });
     this.listener.onStep?.({
       step: at.step,
       loss,
@@ -399,8 +409,8 @@ export class Trainer {
       tokensPerSecond,
       flopsPerSecond: perSecond * this.#flopsPerStep,
       memory: this.gpu.memoryInUse,
-      progress,
-      secondsLeft: progress > 0 ? (seconds / progress) * (1 - progress) : Number.POSITIVE_INFINITY,
+      progress: outlook.progress,
+      secondsLeft: outlook.secondsLeft ?? Number.POSITIVE_INFINITY,
     });
   }
 

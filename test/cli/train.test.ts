@@ -170,6 +170,7 @@ describe("a run that ends with a checkpoint", () => {
     const state = JSON.parse(readFileSync(join(measured, "checkpoints/step-10/state.json"), "utf8"));
     const { loss } = state.evaluations.validation;
     assert.deepEqual(state.best, { step: 10, loss });
+    assert.deepEqual([stateOf(measured).progress, stateOf(measured).secondsLeft], [1, null]);
     const metrics = readFileSync(join(measured, "metrics.jsonl"), "utf8");
     assert.equal(metrics.split('"evaluation"').length, 2);
     assert.equal((await slmIn(folder, "runs", "resume", "measured")).code, 0);
