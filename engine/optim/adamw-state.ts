@@ -3,7 +3,7 @@
  * the learning rate before each step and reads the rest when it wants to know; nothing waits for it.
  */
 
-/** Every field, in the shader's order; all f32. */
+/** Every field, in the shader's order; all f32. Settings, then from `step` on what training changes. */
 export const ADAMW_FIELDS = [
   "learningRate",
   "beta1",
@@ -98,6 +98,23 @@ export function initialAdamWState(options: Partial<AdamWOptions> = {}): Float32A
     biasCorrection2: 1,
   };
   return Float32Array.from(ADAMW_FIELDS, (field) => state[field]);
+}
+
+/**
+ * The state from which training goes on: the settings of `options`, and what a saved state says of the steps so far.
+ * A loss scale that one of them adapts and the other does not, as with another precision, begins anew.
+ */
+export function resumedAdamWState(
+  options: Partial<AdamWOptions> | undefined,
+  saved: ArrayLike<number>,
+): Float32Array {
+  const state = initialAdamWState(options);
+  const [adapts, adapted] = [state, saved].map((values) => values[ADAMW_OFFSET.growthInterval] > 0);
+  for (const field of ADAMW_FIELDS.slice(ADAMW_OFFSET.step)) {
+    if (adapts !== adapted && (field === "lossScale" || field === "goodSteps")) continue;
+    state[ADAMW_OFFSET[field]] = saved[ADAMW_OFFSET[field]];
+  }
+  return state;
 }
 
 /** Names the values of a state buffer that was read back. */

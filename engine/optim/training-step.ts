@@ -28,6 +28,7 @@ import {
   decayMask,
   initialAdamWState,
   readAdamWState,
+  resumedAdamWState,
 } from "./adamw-state.js";
 import { layoutParameters, type ParameterLayout, ParameterStore, storeBytes } from "./parameters.js";
 
@@ -141,7 +142,7 @@ export class TrainingStep {
     readonly executable: Executable,
     readonly update: Plan,
     readonly state: GpuBuffer,
-    readonly accumulate: boolean,
+    readonly request: Pick<TrainingRequest, "optimizer" | "accumulate">,
     readonly owned: readonly GpuBuffer[],
   ) {}
 
@@ -167,9 +168,8 @@ export class TrainingStep {
     try {
       executable = await Executable.fromProgram(gpu, program, { label: "training step", parameters });
       const { update, state } = await recordUpdate(gpu, parameters, executable.inputs.get(SEED)!, owned);
-      const accumulate = request.accumulate ?? false;
-      const step = new TrainingStep(gpu, parameters, memory, executable, update, state, accumulate, owned);
-      step.writeState(initialAdamWState(request.optimizer));
+      const step = new TrainingStep(gpu, parameters, memory, executable, update, state, request, owned);
+      step.#writeState(initialAdamWState(request.optimizer));
       return step;
     } catch (error) {
       for (const buffer of owned) buffer.destroy();
@@ -190,7 +190,7 @@ export class TrainingStep {
 
   /** Begins an update of several micro-batches: gradients start from zero. */
   begin(): void {
-    if (!this.accumulate) return;
+    if (!this.request.accumulate) return;
     const encoder = this.gpu.device.createCommandEncoder({ label: "zero gradients" });
     for (const buffer of this.parameters.gradients) encoder.clearBuffer(buffer.raw);
     this.gpu.submit(encoder.finish(), "zeroing gradients");
@@ -222,8 +222,13 @@ export class TrainingStep {
     return readAdamWState(await this.state.read());
   }
 
-  /** Restores the optimiser's scalars, the loss scale of the next backward pass among them. */
-  writeState(values: Float32Array): void {
+  /** Goes on from the optimiser's scalars of a saved step; its settings stay those of this one. */
+  resumeState(saved: ArrayLike<number>): void {
+    this.#writeState(resumedAdamWState(this.request.optimizer, saved));
+  }
+
+  /** Writes the optimiser's scalars, the loss scale of the next backward pass among them. */
+  #writeState(values: Float32Array): void {
     this.state.write(values);
     this.executable.inputs.get(SEED)!.write(Float32Array.of(values[ADAMW_OFFSET.lossScale]));
   }

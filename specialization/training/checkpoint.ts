@@ -6,10 +6,12 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { ParameterSpec, ParameterStore, TrainingStep } from "../../engine/index.js";
 import { SafetensorsFile, writeSafetensors } from "../export/safetensors.js";
 import type { Architecture } from "../models/architecture.js";
 import { TEACHER_PREFIX } from "../models/transformer.js";
+import type { TokenShards } from "../tokenizer/index.js";
 import { syncFolder, writeFileAtomically } from "./atomic-file.js";
 import { DivergenceError } from "./divergence.js";
 import type { SetLoss } from "./evaluate.js";
@@ -39,14 +41,32 @@ export interface CheckpointState {
   readonly loss: number | null;
   /** Losses of the validation sets, if they were measured after this very step. */
   readonly evaluations: Readonly<Record<string, SetLoss>> | null;
-  /** The training text that the position belongs to. */
+  /** The training text that the position belongs to, as `textOf` tells it. */
   readonly text: { readonly tokens: number; readonly sha256: string };
 }
 
-interface StateFile extends CheckpointState {
+/** What state.json holds. */
+export interface StateFile extends CheckpointState {
   readonly format: "slm-forge checkpoint";
-  readonly version: 1;
-  readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
+  /** 1 has no checksum of the file itself. */
+  readonly version: 1 | 2;
+  readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string } | undefined>>;
+  /** Of the file itself, as `stateChecksum` makes it. */
+  readonly sha256?: string;
+}
+
+const TOKENS_READ_AT_ONCE = 1 << 22;
+
+/** What identifies a text, whatever files it came from: its length, and the checksum of its tokens, which are all read. */
+export async function textOf(shards: TokenShards): Promise<CheckpointState["text"]> {
+  const { tokenCount: tokens } = shards;
+  const hash = createHash("sha256");
+  for (let at = 0; at < tokens; at += TOKENS_READ_AT_ONCE) {
+    hash.update(shards.readTokens(at, Math.min(TOKENS_READ_AT_ONCE, tokens - at)));
+    /* signals are heard between two parts */
+    await setImmediate();
+  }
+  return { tokens, sha256: hash.digest("hex") };
 }
 
 /**
@@ -76,12 +96,13 @@ export async function saveCheckpoint(
         entry(s, `${s.name}.second`, async () => (await parameters.readMoments(s.name)).second),
       ]);
     const optimizer = await writeSafetensors(join(temporary, CHECKPOINT_FILES.optimizer), moments);
-    const file: StateFile = {
+    const content: StateFile = {
       format: "slm-forge checkpoint",
-      version: 1,
+      version: 2,
       ...state,
       files: { [CHECKPOINT_FILES.model]: model, [CHECKPOINT_FILES.optimizer]: optimizer },
     };
+    const file: StateFile = { ...content, sha256: stateChecksum(content) };
     writeFileAtomically(join(temporary, CHECKPOINT_FILES.state), `${JSON.stringify(file, null, 2)}\n`);
     syncFolder(temporary);
     await rm(path, { recursive: true, force: true });
@@ -141,26 +162,42 @@ export async function removePartialCheckpoints(folder: string): Promise<void> {
   }
 }
 
+/** Checksum of what a state.json holds: of its JSON without spaces and without the checksum itself. */
+export function stateChecksum(state: object): string {
+  const { sha256: _, ...content } = state as Partial<StateFile>;
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
+}
+
+const ANOTHER = "An earlier checkpoint of the run can be used";
+
 /** The state of a checkpoint, after comparing every file with its checksum. @throws RunError naming the damaged file */
-export async function verifyCheckpoint(path: string): Promise<CheckpointState> {
+export async function verifyCheckpoint(path: string): Promise<StateFile> {
   const state = readState(path);
-  for (const [name, expected] of Object.entries(state.files)) {
+  for (const name of [CHECKPOINT_FILES.model, CHECKPOINT_FILES.optimizer]) {
     const file = join(path, name);
+    const expected = state.files[name]?.sha256;
+    if (expected === undefined)
+      throw new RunError(join(path, CHECKPOINT_FILES.state), `has no checksum of ${name}`, ANOTHER);
     const found = await digest(file).catch((error) => {
       throw fileFailure(file, "read", error);
     });
-    if (found !== expected.sha256) {
-      throw new RunError(
-        file,
-        "is truncated or altered: its checksum differs",
-        "An earlier checkpoint of the run can be used",
-      );
-    }
+    if (found !== expected)
+      throw new RunError(file, "is truncated or altered: its checksum differs", ANOTHER);
   }
   return state;
 }
 
-/** The state of a checkpoint, unverified: for listings, and for reading only the weights. @throws RunError */
+/** Refuses to train on from a state in which damage would not be noticed. @throws RunError */
+export function requireChecksum(path: string, { version }: StateFile): void {
+  if (version !== 1) return;
+  throw new RunError(
+    join(path, CHECKPOINT_FILES.state),
+    "was saved by an earlier version of slm-forge, without a checksum of itself, so damage in it would not be noticed",
+    "Resume the run with that version, or begin a new run with model.from set to this one",
+  );
+}
+
+/** The state of a checkpoint, its weights unverified: for listings, and for reading only the weights. @throws RunError */
 export function readState(path: string): StateFile {
   const file = join(path, CHECKPOINT_FILES.state);
   let text: string;
@@ -169,23 +206,23 @@ export function readState(path: string): StateFile {
   } catch (error) {
     throw fileFailure(file, "read", error);
   }
+  let state: Partial<StateFile> | null = null;
   try {
-    const state = JSON.parse(text) as StateFile;
-    if (
-      state.format === "slm-forge checkpoint" &&
-      state.version === 1 &&
-      typeof state.step === "number" &&
-      typeof state.files === "object"
-    )
-      return state;
+    state = JSON.parse(text) as Partial<StateFile> | null;
   } catch {
     /* reported below with everything else that is no checkpoint */
   }
-  throw new RunError(
-    file,
-    "is no checkpoint's state, or damaged",
-    "An earlier checkpoint of the run can be used",
-  );
+  if (
+    state?.format !== "slm-forge checkpoint" ||
+    (state.version !== 1 && state.version !== 2) ||
+    typeof state.step !== "number" ||
+    typeof state.files !== "object" ||
+    state.files === null
+  )
+    throw new RunError(file, "is no checkpoint's state, or damaged", ANOTHER);
+  if (state.sha256 !== (state.version === 1 ? undefined : stateChecksum(state)))
+    throw new RunError(file, "is altered: its checksum differs", ANOTHER);
+  return state as StateFile;
 }
 
 function digest(file: string): Promise<string> {
@@ -198,7 +235,7 @@ function digest(file: string): Promise<string> {
   });
 }
 
-/** Loads weights, moments and the optimiser's scalars. */
+/** Loads weights, moments and the optimiser's scalars, but for its settings, which are those of `training`. */
 export async function loadCheckpoint(
   path: string,
   training: TrainingStep,
@@ -218,7 +255,7 @@ export async function loadCheckpoint(
   } finally {
     await optimizer.close();
   }
-  training.writeState(Float32Array.from(state.optimizer));
+  training.resumeState(state.optimizer);
 }
 
 /** Loads a model's parameters from a safetensors file of the same names. @throws FormatError, GpuError */

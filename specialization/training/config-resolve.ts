@@ -170,6 +170,10 @@ function* combinationProblems(
   }
   const trained = new Set(data.train);
   for (const [set, paths] of Object.entries(data.validation)) {
+    if (set === "train") {
+      const message = 'the name "train" is that of the training text; give the set another name.';
+      yield problem(`data.validation.${set}`, paths, message);
+    }
     const both = paths.find((path) => trained.has(path));
     if (both !== undefined) {
       yield problem(

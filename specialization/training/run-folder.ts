@@ -46,13 +46,20 @@ export interface RunStatus {
   readonly tokens: number;
   readonly loss: number | null;
   readonly tokensPerSecond: number | null;
+  /** Share of the budget that is used, 0 … 1: that of the limit reached first; null when unknown. */
+  readonly progress: number | null;
+  /** Seconds until the budget is spent, at the rate so far; null when unknown, and once training has ended. */
+  readonly secondsLeft: number | null;
   /** Why the run stopped or failed, or what it is doing. */
   readonly message: string | null;
 }
 
 /** The part of the status that the trainer sets. */
 export type RunProgress = Partial<
-  Pick<RunStatus, "state" | "step" | "tokens" | "loss" | "tokensPerSecond" | "message">
+  Pick<
+    RunStatus,
+    "state" | "step" | "tokens" | "loss" | "tokensPerSecond" | "progress" | "secondsLeft" | "message"
+  >
 >;
 
 /** Progress alone is written to run.json at most so often; a change of state always is. */
@@ -120,8 +127,9 @@ export class RunFolder {
     const unlock = takeRunLock(path);
     try {
       rmSync(join(path, RUN_FILES.control), { force: true });
-      const { step, tokens, loss, created } = status;
-      const run = new RunFolder(path, name, config, { ...freshStatus(created), step, tokens, loss }, unlock);
+      const { step, tokens, loss, created, progress = null } = status;
+      const kept = { ...freshStatus(created), step, tokens, loss, progress };
+      const run = new RunFolder(path, name, config, kept, unlock);
       run.#writeStatus();
       return run;
     } catch (error) {
@@ -181,7 +189,8 @@ export class RunFolder {
     try {
       this.metrics.sync();
       this.#events.sync();
-      this.#status = { ...this.#status, state, message, updated: new Date().toISOString() };
+      const updated = new Date().toISOString();
+      this.#status = { ...this.#status, state, message, secondsLeft: null, updated };
       this.#writeStatus();
       rmSync(join(this.path, RUN_FILES.control), { force: true });
     } finally {
@@ -355,6 +364,8 @@ function freshStatus(created: string): RunStatus {
     tokens: 0,
     loss: null,
     tokensPerSecond: null,
+    progress: null,
+    secondsLeft: null,
     message: null,
   };
 }

@@ -2,7 +2,6 @@
  * The training loop: batches in, steps on the device, metrics, evaluations, samples and checkpoints out. Everything that
  * decides what the weights become is in the checkpoint, so that a resumed run is bit for bit the undisturbed one.
  */
-import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { type Gpu, type ParameterStore, Random, Readback, TrainingStep } from "../../engine/index.js";
 import { readAdamWState } from "../../engine/optim/adamw-state.js";
@@ -15,15 +14,17 @@ import {
 import { Generator } from "../models/generator.js";
 import type { Teacher } from "../models/transformer.js";
 import { writeExperts } from "../models/weights.js";
-import type { TokenShards } from "../tokenizer/index.js";
 import { type Batch, type BatchSource, PackedBatches } from "./batches.js";
 import {
   type CheckpointState,
   loadCheckpoint,
   removeCheckpoint,
   removePartialCheckpoints,
+  requireChecksum,
+  type StateFile,
   saveCheckpoint,
   setAsideCheckpoint,
+  textOf,
   verifyCheckpoint,
 } from "./checkpoint.js";
 import { type RunConfig, validationSets } from "./config.js";
@@ -70,13 +71,17 @@ export class Trainer {
   #loss: number | null = null;
   #best: CheckpointState["best"] = null;
   #sinceBest = 0;
+  /** Step of the last checkpoint, and that of the newest evaluation then. */
   #saved: number | undefined;
+  #savedEvaluation: number | undefined;
   #diverged: Promise<DivergenceError> | undefined;
   #stopping = false;
   #evaluator: Evaluator | undefined;
   #generator: Generator | undefined;
   #evaluations: Record<string, SetLoss> = {};
   #evaluatedAt: number | undefined;
+  /** Of the training text; known from the first checkpoint on. */
+  #text: CheckpointState["text"] | undefined;
   readonly #sets: readonly string[];
   readonly #flopsPerStep: number;
   readonly #tensorboard: TensorboardWriter | undefined;
@@ -160,7 +165,7 @@ export class Trainer {
   /**
    * Goes on from the newest checkpoint that is whole; damaged ones are named, put aside and passed over. Without any
    * checkpoint the run begins anew.
-   * @throws RunError when there are checkpoints but none is whole, or the training text is another one
+   * @throws RunError when there are checkpoints but none is whole, or of an earlier version, or the training text is another one
    */
   async restore(): Promise<void> {
     const { run, listener } = this;
@@ -168,7 +173,7 @@ export class Trainer {
     const all = run.checkpoints().reverse();
     const damaged: string[] = [];
     for (const { path } of all) {
-      let state: CheckpointState;
+      let state: StateFile;
       try {
         state = await verifyCheckpoint(path);
       } catch (error) {
@@ -178,7 +183,8 @@ export class Trainer {
         run.addEvent("damaged checkpoint", { path, problem: error.message });
         continue;
       }
-      this.#checkText(state);
+      requireChecksum(path, state);
+      await this.#checkText(state);
       await loadCheckpoint(path, this.training, state);
       /* under its old name it would count as the latest */
       for (const each of damaged)
@@ -213,18 +219,20 @@ export class Trainer {
     if (state.evaluations) {
       this.#evaluations = { ...state.evaluations };
       this.#evaluatedAt = state.step;
+      this.#savedEvaluation = state.step;
     }
     this.batches.seek(state.batches);
   }
 
   /** The position in the text means nothing in another text. */
-  #checkText(state: CheckpointState): void {
-    const now = textOf(this.data.train);
-    if (state.text.tokens === now.tokens && state.text.sha256 === now.sha256) return;
+  async #checkText({ text }: CheckpointState): Promise<void> {
+    const now = await textOf(this.data.train);
+    this.#text = now;
+    if (text.tokens === now.tokens && text.sha256 === now.sha256) return;
     throw new RunError(
       this.run.path,
-      `its training text has changed: it had ${state.text.tokens} tokens, now ${now.tokens}` +
-        (state.text.tokens === now.tokens ? ", but other ones or from other files" : ""),
+      `its training text has changed: it had ${text.tokens} tokens, now ${now.tokens}` +
+        (text.tokens === now.tokens ? " other ones" : ""),
       "Put the text back as it was to resume, or begin a new run with model.from set to this one",
     );
   }
@@ -243,7 +251,7 @@ export class Trainer {
   /** Trains until the budget is spent, early stopping, or a stop is asked for. @throws DivergenceError */
   async train(): Promise<TrainingResult> {
     const { run } = this;
-    run.update({ state: "running", step: this.#step, message: null });
+    run.update({ state: "running", step: this.#step, ...this.#outlook(this.#seconds), message: null });
     let end: TrainingEnd | undefined;
     const flight: Promise<void>[] = [];
     const drain = async (down = 0) => {
@@ -267,7 +275,9 @@ export class Trainer {
         await drain();
         /* what is not training does not count as training time */
         this.#seconds += (performance.now() - begun) / 1000;
-        if (due(evaluation.every)) await this.#evaluate();
+        /* the last checkpoint holds the final evaluation */
+        const isLast = due(checkpoints.every) && this.#progress(this.#seconds) >= 1;
+        if (due(evaluation.every) || isLast) await this.#evaluate();
         if (due(checkpoints.every)) await this.#save();
         if (due(samples.every)) await this.#sample();
         begun = performance.now();
@@ -277,6 +287,7 @@ export class Trainer {
     }
     await drain();
     this.#seconds += (performance.now() - begun) / 1000;
+    run.update(this.#outlook(this.#seconds));
     if (end === "stopped") run.update({ state: "stopping", message: "saving a checkpoint" });
     else {
       if (this.#evaluatedAt !== this.#step) await this.#evaluate();
@@ -287,7 +298,7 @@ export class Trainer {
   }
 
   /** Share of the budget that is used: the largest of its limits. */
-  #progress(seconds: number, done = { step: this.#step, tokens: this.#tokens, flops: this.#flops }): number {
+  #progress(seconds: number, done = this.#done): number {
     const { steps, tokens, flops, minutes } = this.config.training.budget;
     return Math.max(
       steps === undefined ? 0 : done.step / steps,
@@ -295,6 +306,16 @@ export class Trainer {
       flops === undefined ? 0 : done.flops / flops,
       minutes === undefined ? 0 : seconds / (minutes * 60),
     );
+  }
+
+  get #done() {
+    return { step: this.#step, tokens: this.#tokens, flops: this.#flops };
+  }
+
+  /** Share of the budget that is used, at most 1, and the seconds that the rest takes at the rate so far. */
+  #outlook(seconds: number, done = this.#done): { progress: number; secondsLeft: number | null } {
+    const progress = Math.min(1, this.#progress(seconds, done));
+    return { progress, secondsLeft: progress > 0 ? (seconds / progress) * (1 - progress) : null };
   }
 
   /** Queues one update; the promise settles when its loss has come back and been written. */
@@ -335,8 +356,7 @@ export class Trainer {
     this.#step++;
     this.#tokens += perStep;
     this.#flops += this.#flopsPerStep;
-    const at = { step: this.#step, tokens: this.#tokens, flops: this.#flops };
-    return this.#record(at, rate, perStep, parts, state, windows, clock, begun);
+    return this.#record(this.#done, rate, perStep, parts, state, windows, clock, begun);
   }
 
   async #record(
@@ -380,8 +400,8 @@ export class Trainer {
     this.#tensorboard?.scalar("train/loss", at.step, loss);
     this.#tensorboard?.scalar("train/learning rate", at.step, learningRate);
     this.#tensorboard?.scalar("train/gradient norm", at.step, state.gradientNorm);
-    this.run.update({ step: at.step, tokens: at.tokens, loss, tokensPerSecond });
-    const progress = Math.min(1, this.#progress(seconds, at));
+    const outlook = this.#outlook(seconds, at);
+    this.run.update({ step: at.step, tokens: at.tokens, loss, tokensPerSecond, ...outlook });
     this.listener.onStep?.({
       step: at.step,
       loss,
@@ -389,8 +409,8 @@ export class Trainer {
       tokensPerSecond,
       flopsPerSecond: perSecond * this.#flopsPerStep,
       memory: this.gpu.memoryInUse,
-      progress,
-      secondsLeft: progress > 0 ? (seconds / progress) * (1 - progress) : Number.POSITIVE_INFINITY,
+      progress: outlook.progress,
+      secondsLeft: outlook.secondsLeft ?? Number.POSITIVE_INFINITY,
     });
   }
 
@@ -463,8 +483,9 @@ export class Trainer {
   }
 
   async #save(): Promise<void> {
-    if (this.#saved === this.#step) return;
+    if (this.#saved === this.#step && this.#savedEvaluation === this.#evaluatedAt) return;
     const { run } = this;
+    this.#text ??= await textOf(this.data.train);
     run.metrics.sync();
     this.#tensorboard?.sync();
     const state: CheckpointState = {
@@ -479,10 +500,11 @@ export class Trainer {
       evaluationsSinceBest: this.#sinceBest,
       loss: this.#loss,
       evaluations: this.#evaluatedAt === this.#step ? this.#evaluations : null,
-      text: textOf(this.data.train),
+      text: this.#text,
     };
     await saveCheckpoint(run.checkpointPath(this.#step), this.training, state);
     this.#saved = this.#step;
+    this.#savedEvaluation = this.#evaluatedAt;
     run.addEvent("checkpoint", { step: this.#step, loss: this.#loss });
     run.update({ step: this.#step });
     const { keepLast, keepBest } = this.config.checkpoints;
@@ -502,11 +524,4 @@ export class Trainer {
     this.training.dispose();
     this.#tensorboard?.close();
   }
-}
-
-/** What identifies the training text: its length, and the checksums of its token files. */
-function textOf({ manifest }: TokenShards): CheckpointState["text"] {
-  const hash = createHash("sha256");
-  for (const { sha256 } of manifest.segments) hash.update(sha256);
-  return { tokens: manifest.tokens, sha256: hash.digest("hex") };
 }

@@ -182,6 +182,6 @@ export function checkpointsOf(run: string): string[] {
 }
 
 /** What a run's folder says of its process and how far it is. */
-export function stateOf(run: string): Pick<RunStatus, "state" | "step" | "message" | "pid"> {
+export function stateOf(run: string): RunStatus {
   return JSON.parse(readFileSync(join(run, "run.json"), "utf8"));
 }

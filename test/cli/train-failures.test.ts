@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { stateChecksum } from "../../specialization/training/checkpoint.js";
 import {
   checkpointsOf,
   hashOf,
@@ -78,7 +79,10 @@ describe("values that are not finite", () => {
     const optimizer = join(newest, "optimizer.safetensors");
     const healthy = hashOf(optimizer);
     poison(optimizer, "model.layers.0.self_attn.o_proj.weight.first", 3e38);
-    replaceIn(join(newest, "state.json"), healthy, hashOf(optimizer));
+    const stateFile = join(newest, "state.json");
+    replaceIn(stateFile, healthy, hashOf(optimizer));
+    const state = JSON.parse(readFileSync(stateFile, "utf8"));
+    replaceIn(stateFile, state.sha256, stateChecksum(state));
     const before = ["step-5", "step-10"].map((name) =>
       hashOf(join(run, "checkpoints", name, "model.safetensors")),
     );

@@ -1,9 +1,19 @@
 /** `slm train` as a process: interrupted in every way and resumed, refused, short of disk, diverging. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { ADAMW_OFFSET } from "../../engine/optim/adamw-state.js";
 import {
   checkpointsOf,
   hashOf,
@@ -25,6 +35,16 @@ function flip(file: string, at: number): void {
   const bytes = readFileSync(file);
   bytes[at < 0 ? bytes.length + at : at] ^= 1;
   writeFileSync(file, bytes);
+}
+
+/** Another digit at the end of the first number of that name in a JSON file. */
+function alterNumber(file: string, name: string): void {
+  const text = readFileSync(file, "utf8");
+  const altered = text.replace(new RegExp(`("${name}": \\d*)(\\d)`), (_, before, digit) => {
+    return `${before}${(Number(digit) + 1) % 10}`;
+  });
+  assert.notEqual(altered, text);
+  writeFileSync(file, altered);
 }
 
 describe("resume", () => {
@@ -53,15 +73,20 @@ describe("resume", () => {
     await second.ended;
 
     /* each file of the newest checkpoint in turn, the one before it is used */
-    for (const [i, file] of ["model.safetensors", "optimizer.safetensors", "state.json"].entries()) {
+    const damages: [file: string, damage: (path: string) => void][] = [
+      ["model.safetensors", (path) => truncateSync(path, 100)],
+      ["optimizer.safetensors", (path) => flip(path, -1)],
+      ["state.json", (path) => truncateSync(path, 100)],
+      ["state.json", (path) => alterNumber(path, "next")],
+    ];
+    for (const [i, [file, damage]] of damages.entries()) {
       const [before, newest] = checkpointsOf(disturbed)
         .filter((name) => name.startsWith("step-"))
         .slice(-2);
       const damaged = join(disturbed, "checkpoints", newest, file);
-      if (i === 1) flip(damaged, -1);
-      else truncateSync(damaged, 100);
+      damage(damaged);
       const third = resume();
-      await third.killWhen("SIGKILL", atLeast(60 + 20 * i + Math.floor(Math.random() * 9)));
+      await third.killWhen("SIGKILL", atLeast(60 + 15 * i + Math.floor(Math.random() * 5)));
       const { stderr } = await third.ended;
       assert.ok(stderr.includes(`damaged checkpoint: ${damaged}`), stderr);
       assert.ok(stderr.includes(`going on from the checkpoint of ${before.replace("-", " ")}`), stderr);
@@ -128,6 +153,62 @@ describe("resume", () => {
     assert.doesNotMatch(stderr, /^\s+at /m);
     assert.deepEqual(checkpointsOf(undisturbed), names);
     assert.equal(stateOf(undisturbed).state, "failed");
+  });
+});
+
+describe("a run that ends with a checkpoint", () => {
+  const measured = join(runs, "measured");
+  const config = {
+    training: { budget: { steps: 10 } },
+    evaluation: { every: 0 },
+    checkpoints: { every: 5 },
+  };
+
+  test("holds its final evaluation in it, which is made once", async () => {
+    const { code, stderr } = await slmIn(folder, "train", writeConfig(folder, "measured", config));
+    assert.equal(code, 0, stderr);
+    const state = JSON.parse(readFileSync(join(measured, "checkpoints/step-10/state.json"), "utf8"));
+    const { loss } = state.evaluations.validation;
+    assert.deepEqual(state.best, { step: 10, loss });
+    assert.deepEqual([stateOf(measured).progress, stateOf(measured).secondsLeft], [1, null]);
+    const metrics = readFileSync(join(measured, "metrics.jsonl"), "utf8");
+    assert.equal(metrics.split('"evaluation"').length, 2);
+    assert.equal((await slmIn(folder, "runs", "resume", "measured")).code, 0);
+    assert.equal(readFileSync(join(measured, "metrics.jsonl"), "utf8"), metrics);
+  });
+
+  /** Trains a copy of the run on to step 12, with settings changed in its run.yaml; hash of the weights, and the state. */
+  async function goneOn(name: string, changes: Readonly<Record<string, string>> = {}) {
+    const run = join(runs, name);
+    cpSync(measured, run, { recursive: true });
+    let text = readFileSync(join(run, "run.yaml"), "utf8");
+    for (const [from, to] of Object.entries({ "steps: 10": "steps: 12", ...changes })) {
+      assert.ok(text.includes(from), `run.yaml has no ${from}`);
+      text = text.replace(from, to);
+    }
+    writeFileSync(join(run, "run.yaml"), text);
+    const { code, stderr } = await slmIn(folder, "runs", "resume", name);
+    assert.equal(code, 0, stderr);
+    const checkpoint = join(run, "checkpoints/step-12");
+    const state = JSON.parse(readFileSync(join(checkpoint, "state.json"), "utf8"));
+    return { weights: hashOf(join(checkpoint, "model.safetensors")), state };
+  }
+
+  test("goes on with the optimiser's settings of its run.yaml", async () => {
+    const same = await goneOn("same");
+    const clipped = await goneOn("clipped", { "clipNorm: 1": "clipNorm: 0.000001" });
+    assert.deepEqual(
+      [same, clipped].map(({ state }) => state.optimizer[ADAMW_OFFSET.clipNorm]),
+      [1, Math.fround(1e-6)],
+    );
+    assert.equal(clipped.state.optimizer[ADAMW_OFFSET.step], 12);
+    assert.notEqual(clipped.weights, same.weights);
+  });
+
+  test("goes on to the same weights when its text was touched", async () => {
+    utimesSync(join(folder, "corpus.jsonl"), 1e9, 1e9);
+    const { weights } = await goneOn("touched");
+    assert.equal(weights, hashOf(join(runs, "same/checkpoints/step-12/model.safetensors")));
   });
 });
 

@@ -13,6 +13,7 @@ import {
   decayMask,
   initialAdamWState,
   readAdamWState,
+  resumedAdamWState,
 } from "../../../engine/optim/adamw-state.js";
 
 const LENGTH = 200;
@@ -129,6 +130,43 @@ describe("AdamW state", () => {
     adam.state.write([0], ADAMW_OFFSET.learningRate);
     await adam.step(new Float32Array(LENGTH).fill(1));
     assert.deepEqual(await adam.parameters.read(), first);
+  });
+});
+
+describe("a state that is gone on from", () => {
+  const SCALED = { lossScale: 2 ** 16, growthInterval: 2000 };
+  const PROGRESS = { step: 7, goodSteps: 5, skippedSteps: 2, gradientNorm: 1.5, biasCorrection1: 0.25 };
+
+  /** The state of `options` after some steps. */
+  function saved(options: Partial<AdamWOptions>, lossScale: number): Float32Array {
+    const state = initialAdamWState(options);
+    for (const [field, value] of Object.entries({ ...PROGRESS, lossScale }))
+      state[ADAMW_OFFSET[field as keyof typeof ADAMW_OFFSET]] = value;
+    return state;
+  }
+
+  test("is the same with the same settings", () => {
+    for (const [options, scale] of [
+      [{ clipNorm: 3, weightDecay: 0.1 }, 1],
+      [{ beta2: 0.95, ...SCALED }, 2 ** 11],
+    ] as const) {
+      const state = saved(options, scale);
+      assert.deepEqual(resumedAdamWState(options, [...state]), state);
+    }
+  });
+
+  test("has new settings and the old progress", () => {
+    const old = { learningRate: 1, beta1: 0.5, beta2: 0.75, epsilon: 1e-4, weightDecay: 0.5, clipNorm: 2 };
+    const now = { learningRate: 2, beta1: 0.9, beta2: 0.99, epsilon: 1e-6, weightDecay: 0, clipNorm: 1e-6 };
+    const state = resumedAdamWState(now, saved(old, 1));
+    assert.deepEqual(state, saved(now, 1));
+  });
+
+  test("begins scaling the loss, or ends it, with the precision", () => {
+    const begun = readAdamWState(resumedAdamWState(SCALED, saved({}, 1)));
+    assert.deepEqual([begun.lossScale, begun.goodSteps, begun.step], [2 ** 16, 0, 7]);
+    const ended = readAdamWState(resumedAdamWState({}, saved(SCALED, 2 ** 11)));
+    assert.deepEqual([ended.lossScale, ended.goodSteps, ended.growthInterval], [1, 0, 0]);
   });
 });
 

@@ -108,6 +108,15 @@ describe("a method", () => {
   });
 });
 
+test("fine-tuning that ends at a checkpoint before its first evaluation is evaluated at its end", async () => {
+  const more = { fineTuning: { steps: 200, every: 500 } };
+  const { made } = await run("unevaluated", "slm-nopt", { more });
+  assert.deepEqual([made.fineTuning.steps, made.fineTuning.bestStep], [200, 200]);
+  const again = await run("unevaluated", "slm-nopt", { more });
+  assert.equal(again.steps, 0, "trained again");
+  assert.deepEqual(comparable(again.made), comparable(made));
+});
+
 describe("a stopped method", () => {
   const cases: [Method, number][] = [
     ["slm", 5],

@@ -285,6 +285,11 @@ tokenizer: vocabulary
       ["data.validation.v"],
     ],
     [
+      "a set of the name of the training text",
+      { data: { train: "a", validation: { v: "b", train: "c" } } },
+      ["data.validation.train"],
+    ],
+    [
       "early stopping on nothing",
       { data: { train: "a", holdOut: 0 }, evaluation: { earlyStopping: {} } },
       ["evaluation.earlyStopping"],

@@ -189,6 +189,23 @@ describe("a run's folder", () => {
     run.close("finished");
   });
 
+  test("tells how much of the budget is used and how long the rest takes", () => {
+    const runs = fresh();
+    const run = RunFolder.create(configIn(runs));
+    const told = () => {
+      const { progress, secondsLeft } = readRunStatus(run.path);
+      return [progress, secondsLeft];
+    };
+    assert.deepEqual(told(), [null, null]);
+    run.update({ state: "running", progress: 0.25, secondsLeft: 30 });
+    assert.deepEqual(told(), [0.25, 30]);
+    run.close("stopped");
+    assert.deepEqual(told(), [0.25, null]);
+    const again = RunFolder.open(runs, "first");
+    assert.deepEqual(told(), [0.25, null]);
+    again.close("finished");
+  });
+
   test("lists whole checkpoints in order", () => {
     const run = RunFolder.create(configIn(fresh()));
     for (const name of ["step-1000", "step-200", ".step-300.tmp", "step-x", "step-20.part"]) {
