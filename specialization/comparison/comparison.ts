@@ -3,7 +3,7 @@
  * can be shared. The report is written again after every model; what is finished is never computed again, so a
  * comparison can be stopped at any moment and run in parts.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { exportHuggingFace } from "../export/hugging-face.js";
 import { METHOD_FUNCTIONS, type Specialised, TOKENIZER, Workshop } from "../methods/index.js";
@@ -187,6 +187,8 @@ class Comparison {
     const made = JSON.stringify(after.identity);
     const note = join(to, "slm-forge.json");
     if (existsSync(note) && readFileSync(note, "utf8") === made) return;
+    /* it is no file of an export, which alone is replaced; a folder without it is exported again */
+    rmSync(note, { force: true });
     makeFolders(join(folder, MODELS));
     await after.open((weights) => exportHuggingFace(to, { ...weights, tokenizerPath, force: true }));
     writeFileAtomically(note, made);

@@ -106,6 +106,15 @@ describe("slm run", () => {
     }
   });
 
+  test("with a setting changed replaces the models that it saved before", async () => {
+    const weights = () => readFileSync(join(folder, "whole", "models", "slm-law", "model.safetensors"));
+    const before = weights();
+    const changed = ["--set", "methods=[slm]", "--set", "pretraining.budget.steps=14"];
+    const { code, stderr } = await slmIn(folder, "run", path, ...changed);
+    assert.equal(code, 0, stderr);
+    assert.ok(!weights().equals(before));
+  });
+
   test("refuses a job that another process works on", async () => {
     const long = [path, "--set", "pretraining.budget.steps=100000", "--set", "output.folder=busy"];
     const first = start(folder, ["run", ...long]);
