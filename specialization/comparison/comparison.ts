@@ -6,7 +6,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { exportHuggingFace } from "../export/hugging-face.js";
-import { METHOD_FUNCTIONS, type Specialised, TOKENIZER, Workshop } from "../methods/index.js";
+import { checkTarget, METHOD_FUNCTIONS, type Specialised, TOKENIZER, Workshop } from "../methods/index.js";
 import type { DomainReport, Speed } from "../planner/index.js";
 import { type DomainSet, drawDomainSet } from "../stages/domain-set.js";
 import type { Job } from "../stages/job.js";
@@ -145,6 +145,7 @@ class Comparison {
     const { job, text } = workshop;
     const { config } = job;
     const { seeds, lengths } = config.compare;
+    await this.#check();
     const grouping = await workshop.grouping();
     const generic = genericSummary(workshop, grouping);
     const domains = [];
@@ -177,6 +178,15 @@ class Comparison {
       ...{ results: [], macro: [], curves: [] },
       paths: { runs: "runs", clusters: clustersPath(grouping), tokenizer: TOKENIZER },
     };
+  }
+
+  /** Lets whatever cannot be specialised for end the comparison now, not after hours of training for others. */
+  async #check(): Promise<void> {
+    const { workshop, sets } = this;
+    /* the longest pretraining is the one that a cap may not allow */
+    const length = Math.max(...workshop.job.config.compare.lengths);
+    for (const { method, settings } of this.#entries)
+      for (const set of sets) await checkTarget(workshop, method, { set, seed: set.seed, length, settings });
   }
 
   /** A model as other runtimes read it; one that is there already is left. */

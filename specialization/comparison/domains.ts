@@ -3,7 +3,6 @@ import { basename } from "node:path";
 import { smoothingRule, type Workshop } from "../methods/index.js";
 import { type DomainFinding, PlanError } from "../planner/index.js";
 import {
-  coveredCounts,
   type DiagnosisOptions,
   diagnoseDomain,
   effectiveClusters,
@@ -16,7 +15,6 @@ import type { DomainSet } from "../stages/domain-set.js";
 import { type Grouping, strangeness } from "../stages/grouping.js";
 import type { DomainHistogram, DomainSummary, GenericSummary } from "../stages/report-types.js";
 import type { TokenShards } from "../tokenizer/index.js";
-import { entriesOf } from "./entries.js";
 
 export function genericSummary(workshop: Workshop, { sizes, clusters }: Grouping): GenericSummary {
   const { train } = workshop.text.generic;
@@ -85,11 +83,7 @@ async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSe
     strange: strange ?? null,
   };
   const histogram = normalize(counts, `histogram of ${name}`);
-  if (!isCovered(counts, grouping.sizes.documents)) {
-    /* what resamples by clusters cannot do without, and says so before anything is trained */
-    if (drawsByClusters(workshop)) coveredCounts(counts, grouping.sizes.documents, name);
-    return { ...extents, ...uncovered(histogram, name) };
-  }
+  if (!isCovered(counts, grouping.sizes.documents)) return { ...extents, ...uncovered(histogram, name) };
   const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, {
     ...diagnosisOptions(workshop, set.seed),
     strange,
@@ -125,13 +119,6 @@ function uncovered(histogram: Float64Array, name: string) {
     trust: `None of the clusters of ${name} holds generic text that may be trained on: resampling cannot reach it.`,
     repetitions: null,
   };
-}
-
-/** Whether anything is drawn by the clusters of a domain's set. */
-function drawsByClusters(workshop: Workshop): boolean {
-  return entriesOf(workshop).some(
-    ({ method, settings }) => method === "slm-is" && settings.weights !== "ngrams",
-  );
 }
 
 /** How the job resamples, to examine a domain by. */

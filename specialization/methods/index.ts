@@ -10,6 +10,7 @@ import { slmMix } from "./slm-mix.js";
 import { slmNopt } from "./slm-nopt.js";
 import { slmPn } from "./slm-pn.js";
 
+export { checkTarget } from "./check-target.js";
 export { type Settings, type Specialised, settingsOf, type Target } from "./method.js";
 export type { Model } from "./model.js";
 export { mostSteps } from "./recipe.js";

@@ -27,15 +27,12 @@ import type { Workshop } from "./workshop.js";
 
 export const slmIs: MethodFunction = async (workshop, target) => {
   const { set, seed, length, settings } = target;
-  const share = length * settings.length;
   const { branch = 0 } = settings;
-  const shared = branch > 0 ? await pretrainSmall(workshop, seed, share * branch) : undefined;
+  const shared =
+    branch > 0 ? await pretrainSmall(workshop, seed, length * settings.length * branch) : undefined;
   const architecture = workshop.small;
-  const rest = share * (1 - branch);
   const drawn =
-    settings.weights === "ngrams"
-      ? selectByNgrams(workshop, target, rest)
-      : await drawByClusters(workshop, target, rest);
+    settings.weights === "ngrams" ? selectByNgrams(workshop, target) : await drawByClusters(workshop, target);
   const { units } = workshop;
   const { endOfText } = workshop.text.tokenizer;
   const { context } = architecture;
@@ -45,7 +42,7 @@ export const slmIs: MethodFunction = async (workshop, target) => {
     batches: () => new DrawnBatches({ units, context, seed, endOfText, ...drawn, rows: "mixed" }),
     text: workshop.textIdentity(drawn.assignments, [...drawn.probabilities]),
     start: shared?.model,
-    length: rest,
+    length: resampledLength(target),
     ...{ architecture, seed },
   });
   const tuned = await workshop.fineTune({
@@ -66,8 +63,17 @@ interface Drawn {
   readonly probabilities: Float64Array;
 }
 
-/** By the domain set's histogram over clusters, its most frequent cluster alone, or the histograms of several domains. */
-async function drawByClusters(workshop: Workshop, target: Target, length: number): Promise<Drawn> {
+/** Length of the resampled pretraining: what a shared one leaves of it. */
+function resampledLength({ length, settings }: Target): number {
+  return length * settings.length * (1 - (settings.branch ?? 0));
+}
+
+/**
+ * By the domain set's histogram over clusters, its most frequent cluster alone, or the histograms of several domains.
+ *
+ * @throws SamplingError for a domain whose clusters have no generic text, or a cap that leaves less than the budget
+ */
+export async function drawByClusters(workshop: Workshop, target: Target): Promise<Drawn> {
   const { set, settings } = target;
   const grouping = await workshop.grouping(settings.clusters);
   const { assignments, sizes } = grouping;
@@ -96,7 +102,10 @@ async function drawByClusters(workshop: Workshop, target: Target, length: number
   const { probabilities } = clusterWeights(domains, sizes, {
     smoothing: smoothingRule(settings.smoothing),
     ...(maxRepetitions !== null && {
-      budget: { budgetTokens: workshop.pretrainingTokens(length, workshop.small), maxRepetitions },
+      budget: {
+        budgetTokens: workshop.pretrainingTokens(resampledLength(target), workshop.small),
+        maxRepetitions,
+      },
     }),
   });
   return { assignments, probabilities };
@@ -106,7 +115,8 @@ async function drawByClusters(workshop: Workshop, target: Target, length: number
  * By hashed n-grams: documents are selected once, in proportion to their weights, and read equally often: by default
  * four times, and more where the budget would otherwise take more than half of the text.
  */
-function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, length: number): Drawn {
+function selectByNgrams(workshop: Workshop, target: Target): Drawn {
+  const { set, seed, settings } = target;
   const { units, excluded } = workshop;
   const domain = new NgramCounts();
   const own = new Units(set.train, units.window);
@@ -120,7 +130,7 @@ function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, len
   );
   const tokens = Float64Array.from(units.units(), ({ length }) => length + 1);
   const held = tokens.reduce((sum, count, unit) => sum + (excluded[unit] === 1 ? 0 : count), 0);
-  const budgetTokens = workshop.pretrainingTokens(length, workshop.small);
+  const budgetTokens = workshop.pretrainingTokens(resampledLength(target), workshop.small);
   const repetitions = settings.maxRepetitions ?? readingsWithoutCap(budgetTokens, held);
   const { assignments } = selectDocuments(logWeights, { tokens, budgetTokens, repetitions, seed });
   return { assignments, probabilities: Float64Array.of(1) };
