@@ -4,6 +4,7 @@ import { type ClusterVector, coveredCounts, topCluster } from "../sampling/index
 import type { DomainSet } from "../stages/domain-set.js";
 import type { Grouping } from "../stages/grouping.js";
 import type { Cost } from "../stages/report-types.js";
+import { choiceOfTokens } from "../training/evaluate.js";
 import type { Settings } from "./method.js";
 import type { Model } from "./model.js";
 import type { Workshop } from "./workshop.js";
@@ -45,6 +46,7 @@ export async function lowestLoss(
     experts: experts.map((model) => model?.identity ?? null),
     set: train.manifest.identity,
     tokens: config.evaluation.tokens,
+    choice: choiceOfTokens(train, config.evaluation.tokens),
   };
   /* kept with the time it took, which another time it would not take */
   return stages.valueOf("expert-choice", inputs, async () => {
