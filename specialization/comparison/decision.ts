@@ -29,16 +29,17 @@ export function decide(
     workshop.pretrainingTokens(pretraining.lengths[method] ?? 1, architecture);
   const domainTokens = sets.reduce((sum, { train }) => sum + train.tokenCount, 0) / sets.length;
   /* the recipe's own limit is lower than the paper's passes where the set is large */
-  const most = (fineTuning.steps ?? mostSteps(domainTokens)) * fineTuning.batch * small.context;
+  const most = (hasAdapter: boolean) =>
+    (fineTuning.steps ?? mostSteps(domainTokens, hasAdapter)) * fineTuning.batch * small.context;
   const tuning = Object.entries(fineTuningTokens(domainTokens)).map(([key, count]) => [
     key,
-    Math.min(count, most),
+    Math.min(count, most(key === "adapted")),
   ]);
   try {
     const plan = makePlan({
       networks: networksOf({
         ...{ small, large, projection: { experts, capacity, vector } },
-        tokensPerStep: pretraining.batch * small.context,
+        sequences: pretraining.batch,
         adapterRank: lowRank.rank,
       }),
       figures: {

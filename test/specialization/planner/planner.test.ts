@@ -28,6 +28,8 @@ import {
   pretrainingInPaperProportions,
   reportDomains,
 } from "../../../specialization/planner/index.js";
+import { completeConfig } from "../../../specialization/training/config.js";
+import { flopsPerStep } from "../../../specialization/training/trainer.js";
 
 const row = (plan: Plan, method: Method) => plan.methods.find((m) => m.method === method) as MethodPlan;
 
@@ -257,7 +259,7 @@ test("presets: hours follow from the rate, projected networks at the paper's slo
     small: architecture("slm-126m"),
     large: architecture("llm-771m"),
     projection: { experts: 32, capacity: 32, vector: 32 },
-    tokensPerStep: 65_536,
+    sequences: 64,
   });
   assert.equal(networks.small.parameters, parameterCount(architecture("slm-126m")));
   assert.ok(networks.adapted.trainingFlopsPerToken < 0.75 * networks.large.trainingFlopsPerToken);
@@ -276,6 +278,23 @@ test("presets: hours follow from the rate, projected networks at the paper's slo
   near(pn.hours, (PROJECTED_SLOWDOWN * pn.flops) / 1e14 / 3600, 1e-12);
   near(row(plan, "slm-is").total.hours, 3 * (row(plan, "slm-is").perDomain.hours as number), 1e-12);
   near(pretrainingInPaperProportions(PAPER_PRETRAINING.slm)["slm-is"], PAPER_PRETRAINING["slm-is"], 1e-12);
+});
+
+test("a projected network is priced as it is trained: a pass composes as many experts as it has sequences", () => {
+  const { architecture, vocabulary } = PRESETS.tiny;
+  const small = { ...architecture, vocabulary };
+  const [batch, accumulate] = [16, 3];
+  const config = completeConfig({
+    name: "priced",
+    data: { train: "-" },
+    training: { batch, accumulate, budget: { steps: 1 } },
+  });
+  for (const experts of [4, 256]) {
+    const projection = { experts, capacity: 8, vector: 8 };
+    const { projected } = networksOf({ small, large: small, projection, sequences: batch });
+    const trained = flopsPerStep(config, { architecture: { ...small, projection } });
+    near(projected.trainingFlopsPerToken * batch * accumulate * small.context, trained, 1e-12);
+  }
 });
 
 test("figures out of range are refused", () => {
