@@ -12,6 +12,7 @@ import {
 } from "../planner/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
 import { LARGE_METHODS } from "../stages/forge-resolve.js";
+import { isMixed } from "./domains.js";
 import { entriesOf } from "./entries.js";
 
 /** null where the budget does not say what will be computed: minutes alone. */
@@ -22,7 +23,7 @@ export function decide(
   speed?: Speed,
 ): Plan | null {
   const { config } = workshop.job;
-  const { projection, mixture, lowRank, pretraining, fineTuning, evaluation, domains, sampling } = config;
+  const { projection, mixture, lowRank, pretraining, fineTuning, evaluation, domains } = config;
   const { small, large } = workshop;
   const { experts, capacity, vector } = projection;
   const tokens = (method: Method, architecture = small) =>
@@ -51,7 +52,7 @@ export function decide(
           llm: tokens("llm", large),
         },
         fineTuning: Object.fromEntries(tuning) as unknown as ReturnType<typeof fineTuningTokens>,
-        mixedSampling: sampling.mix !== "own",
+        mixedSampling: isMixed(workshop),
         expertChoice: {
           domainTokens: Math.min(domainTokens, evaluation.tokens),
           projected: projection.choice === "loss" ? experts : 0,

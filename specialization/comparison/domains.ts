@@ -1,6 +1,6 @@
 /** What a report says of the generic text and of each domain: sizes, leakage, histograms and how far to trust them. */
 import { basename } from "node:path";
-import { smoothingRule, type Workshop } from "../methods/index.js";
+import { mixedDomains, smoothingRule, type Workshop } from "../methods/index.js";
 import { type DomainFinding, PlanError } from "../planner/index.js";
 import {
   type DiagnosisOptions,
@@ -84,10 +84,9 @@ async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSe
   };
   const histogram = normalize(counts, `histogram of ${name}`);
   if (!isCovered(counts, grouping.sizes.documents)) return { ...extents, ...uncovered(histogram, name) };
-  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, {
-    ...diagnosisOptions(workshop, set.seed),
-    strange,
-  });
+  const options = diagnosisOptions(workshop, set.seed);
+  const mixture = isMixed(workshop) ? await mixedDomains(workshop, grouping, set) : [];
+  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, { ...options, mixture, strange });
   const { repetitions } = diagnosis;
   return {
     ...extents,
@@ -119,6 +118,11 @@ function uncovered(histogram: Float64Array, name: string) {
     trust: `None of the clusters of ${name} holds generic text that may be trained on: resampling cannot reach it.`,
     repetitions: null,
   };
+}
+
+/** Whether the domains have one resampled pretraining in common. */
+export function isMixed({ job }: Workshop): boolean {
+  return job.config.sampling.mix !== "own";
 }
 
 /** How the job resamples, to examine a domain by. */

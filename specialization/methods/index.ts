@@ -14,7 +14,7 @@ export { checkTarget } from "./check-target.js";
 export { type Settings, type Specialised, settingsOf, type Target } from "./method.js";
 export type { Model } from "./model.js";
 export { mostSteps } from "./recipe.js";
-export { smoothingRule } from "./slm-is.js";
+export { mixedDomains, smoothingRule } from "./slm-is.js";
 export { JobStopped } from "./training-run.js";
 export { TOKENIZER, Workshop } from "./workshop.js";
 

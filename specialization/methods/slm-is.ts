@@ -20,6 +20,7 @@ import {
   topCluster,
 } from "../sampling/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
+import type { Grouping } from "../stages/grouping.js";
 import { DrawnBatches } from "../training/drawn-batches.js";
 import { add, FREE, type MethodFunction, type Settings, specialised, type Target } from "./method.js";
 import { pretrainSmall } from "./slm.js";
@@ -77,28 +78,15 @@ export async function drawByClusters(workshop: Workshop, target: Target): Promis
   const { set, settings } = target;
   const grouping = await workshop.grouping(settings.clusters);
   const { assignments, sizes } = grouping;
-  const countsOf = async ({ train, domain: { name } }: DomainSet, share?: number) => {
-    const { counts } = await workshop.assign(grouping, train, name);
-    return { name, counts, share };
-  };
-  const own = await countsOf(set);
-  const { name, counts } = own;
+  const { name } = set.domain;
+  const { counts } = await workshop.assign(grouping, set.train, name);
   if (settings.weights === "top-cluster") {
     const { covered } = coveredCounts(counts, sizes.documents, name);
     const { cluster } = topCluster(covered);
     return { assignments, probabilities: Float64Array.from(covered, (_, c) => (c === cluster ? 1 : 0)) };
   }
   const { maxRepetitions } = settings;
-  const domains: DomainCounts[] = [];
-  if (settings.mix === "own") domains.push(own);
-  else
-    for (const domain of workshop.text.domains) {
-      const { share } = workshop.job.config.domains[domain.name];
-      if (share === 0) continue;
-      const other = await workshop.domainSet(domain, set);
-      domains.push(await countsOf(other, share));
-      other.close();
-    }
+  const domains = settings.mix === "own" ? [{ name, counts }] : await mixedDomains(workshop, grouping, set);
   const { probabilities } = clusterWeights(domains, sizes, {
     smoothing: smoothingRule(settings.smoothing),
     ...(maxRepetitions !== null && {
@@ -109,6 +97,24 @@ export async function drawByClusters(workshop: Workshop, target: Target): Promis
     }),
   });
   return { assignments, probabilities };
+}
+
+/** The domains of the mixture that a resampled text is like, each by a set of the size and seed of this one. */
+export async function mixedDomains(
+  workshop: Workshop,
+  grouping: Grouping,
+  set: DomainSet,
+): Promise<DomainCounts[]> {
+  const mixed: DomainCounts[] = [];
+  for (const domain of workshop.text.domains) {
+    const { share } = workshop.job.config.domains[domain.name];
+    if (share === 0) continue;
+    const other = await workshop.domainSet(domain, set);
+    const { counts } = await workshop.assign(grouping, other.train, domain.name);
+    mixed.push({ name: domain.name, counts, share });
+    other.close();
+  }
+  return mixed;
 }
 
 /**

@@ -297,6 +297,34 @@ test("a projected network is priced as it is trained: a pass composes as many ex
   }
 });
 
+test("a mixture of domains takes one resampled pretraining, and its readings are the same for all of them", () => {
+  const request = paperRequest(7, 1e6);
+  const mixed = makePlan({ ...request, figures: { ...request.figures, mixedSampling: true } });
+  assert.deepEqual(row(mixed, "slm-is").footprint, row(mixed, "slm").footprint);
+  assert.equal(row(makePlan(request), "slm-is").footprint.parameters, 7 * PAPER_PARAMETERS.small);
+  const figures = {
+    generic: { documents: [100, 900], tokens: [10_000, 90_000] },
+    domains: [
+      { name: "law", counts: [90, 10] },
+      { name: "sport", counts: [5, 95] },
+      { name: "unwanted", counts: [1, 0] },
+    ],
+  };
+  const options = { smoothing: { kind: "none" }, budget: { budgetTokens: 1e6 } } as const;
+  const readings = (shares?: Record<string, number>) =>
+    reportDomains([figures], { ...options, shares }).map(
+      ({ diagnosis }) => diagnosis.repetitions?.chosen.max,
+    );
+  /* tokens of each cluster that are read, of those it has */
+  const often = (share: number) => Math.max((share * 1e6) / 10_000, ((1 - share) * 1e6) / 90_000);
+  const nearAll = (actual: readonly (number | undefined)[], expected: readonly number[]) => {
+    for (const [i, value] of expected.entries()) near(actual[i], value, 1e-12);
+  };
+  nearAll(readings(), [often(0.9), often(0.05), often(1)]);
+  const all = often((3 * 0.9 + 0.05) / 4);
+  nearAll(readings({ law: 3, sport: 1, unwanted: 0 }), [all, all, all]);
+});
+
 test("figures out of range are refused", () => {
   const request = paperRequest(1, 1e6);
   assert.throws(() => makePlan({ ...request, domains: 0 }), /number of domains is 0/);
