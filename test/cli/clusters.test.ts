@@ -69,6 +69,21 @@ test("embed, cluster, show, compare, assign", async () => {
   assert.match(words.stdout, /top cluster \d holds 100\.0 %/);
 });
 
+test("a corpus diverges from itself in nothing, by documents and by tokens", async () => {
+  const [long, short] = [240, 24].map((words, topic) =>
+    topicDocuments({ documents: 30, topics: [topic], words }),
+  );
+  const shards = await corpus.tokens([...long, ...short]);
+  shards.close();
+  const out = corpus.path("uneven");
+  await json("cluster", shards.folder, "--k", "2", "--dimensions", "4", "--no-agreement", "--out", out);
+  const byDocuments = await json("clusters", "assign", out, shards.folder);
+  const byTokens = await json("clusters", "assign", out, shards.folder, "--tokens-weighted");
+  assert.ok(Math.abs(byTokens.topShare - byDocuments.topShare) > 0.2, "lengths do not matter here");
+  for (const { divergence } of [byDocuments, byTokens])
+    assert.ok(Math.abs(divergence) < 1e-3, `${divergence} nats`);
+});
+
 /** Documents as a file of text. */
 async function textFile(name: string, topics: readonly number[], documents: number): Promise<string> {
   const path = corpus.path(`${name}.jsonl`);
