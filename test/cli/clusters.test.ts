@@ -155,6 +155,27 @@ test("vectors that no model here can make are assigned as embeddings", async () 
   assert.match(both.stderr, /exactly one of text and --embeddings/);
 });
 
+test("vectors of other windows than those of the clusters are refused, and the clusters' own are the default", async () => {
+  const narrow = corpus.path("narrow");
+  const flat = ["--k", "3", "--dimensions", "8", "--window", "16", "--no-agreement"];
+  await json("cluster", tokens, ...flat, "--out", narrow);
+  const domain = await corpus.tokens(topicDocuments({ documents: 6, topics: [1], seed: 5 }));
+  domain.close();
+  const embed = ["embed", domain.folder, "--model", narrow];
+  const own = corpus.path("narrow-domain");
+  assert.equal((await json(...embed, "--out", own)).window, 16);
+  const { units } = await json("clusters", "assign", narrow, "--embeddings", own);
+  assert.equal(units, (await json("clusters", "assign", narrow, domain.folder)).units);
+  const wide = corpus.path("wide-domain");
+  await json(...embed, "--window", "64", "--out", wide);
+  const { code, stderr } = await slm(["clusters", "assign", narrow, "--embeddings", wide]);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /of other windows: of 16 tokens \(got "windows of 64 tokens"\).*slm embed --window 16/,
+  );
+});
+
 test("assigned domains gather in a file that slm plan reads", async () => {
   const figures = corpus.path("figures.json");
   const domain = async (name: string, topics: readonly number[]) => {
