@@ -305,6 +305,8 @@ export class Workshop {
         teacher: teacher && { ...teacher, model: teacher.model.identity },
         vectorsOnly,
         seed,
+        /* a start was trained on windows of the same length, and is named by it */
+        window: start ? undefined : this.units.window,
       },
       train,
       validation: new Map([[STOPPING, stopping]]),

@@ -193,6 +193,14 @@ test("the settings of a run are those of the job", async () => {
   assert.match(text, /schedule: constant/);
 });
 
+const NARROW = { more: { embeddings: { dimensions: 8, window: 32 } } };
+
+test("a model of the domain set alone is trained again under other windows", async () => {
+  const wide = await run("all", "slm-nopt");
+  const narrow = await run("all", "slm-nopt", NARROW);
+  assert.notEqual(narrow.made.runs.fineTuning, wide.made.runs.fineTuning);
+});
+
 function comparable({ before, after, ...rest }: Specialised) {
   return {
     ...rest,
