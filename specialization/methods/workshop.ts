@@ -33,6 +33,7 @@ import { knownSteps } from "../training/config-resolve.js";
 import { DrawnBatches, uniformAssignments, uniformBatches } from "../training/drawn-batches.js";
 import type { SetLoss } from "../training/evaluate.js";
 import { measureStep } from "../training/measure-step.js";
+import { RunError } from "../training/run-error.js";
 import { flopsPerStep } from "../training/trainer.js";
 import { trainingMemory } from "../training/training-graph.js";
 import { LossBench } from "./loss-bench.js";
@@ -315,7 +316,14 @@ export class Workshop {
       teacher,
       vectorsOnly,
     });
-    const best = outcome.best as NonNullable<RunOutcome["best"]>;
+    const { best } = outcome;
+    if (best === null) {
+      throw new RunError(
+        join(this.job.runs, outcome.run),
+        "is finished but was never evaluated, so that its best weights are not known",
+        "Remove the run: it is trained again",
+      );
+    }
     const tuned = { ...outcome, bestStep: best.step, model: best.model };
     /* a network with experts has no loss of its own apart from one of them */
     if (start === undefined || start.architecture.projection !== undefined) return tuned;
