@@ -59,7 +59,7 @@ export async function runJob(config: ForgeConfig, options: JobOptions): Promise<
       save(made);
       return made;
     } catch (error) {
-      if (last !== undefined && error instanceof JobStopped) save(last);
+      if (last !== undefined && isStop(error, job)) save(last);
       throw error;
     }
   });
@@ -83,7 +83,7 @@ export async function withJob<T>(
   try {
     return await use(job, { command, saveModels, machine: machineOf(gpu, config) }, line);
   } catch (error) {
-    if (!(error instanceof JobStopped) && !stop.signal.aborted) throw error;
+    if (!isStop(error, job)) throw error;
     line.print(`stopped; ${command} goes on`);
     return null;
   } finally {
@@ -91,6 +91,11 @@ export async function withJob<T>(
     restore();
     if (given === undefined) gpu.dispose();
   }
+}
+
+/** Whether work ended as asked; what fails while it stops, such as the checkpoint on a full disk, is a failure. */
+function isStop(error: unknown, { signal }: Job): boolean {
+  return error instanceof JobStopped || (signal?.aborted === true && error === signal.reason);
 }
 
 function listenerOf(config: ForgeConfig, line: ProgressLine): JobListener {

@@ -10,6 +10,7 @@ import {
   clusterDescriptions,
   Embeddings,
   type ExampleDocument,
+  type Histogram,
   histogram,
   overlaps,
   reportHistogram,
@@ -216,7 +217,7 @@ async function assign(folder: string, text: readonly string[], options: AssignOp
       : await assignEmbedded(clusters, options.embeddings, options);
   const weights = options.tokensWeighted ? found.lengths : undefined;
   const domain = histogram(found.assignments, clusters.count, weights);
-  const report = reportHistogram(domain, histogram(clusters.assignments, clusters.count));
+  const report = reportHistogram(domain, await corpusHistogram(clusters, options));
   const noise = bootstrapNoise(found.assignments, clusters.count, { weights });
   const captured = found.captured.reduce((a, b) => a + b, 0) / found.captured.length;
   const usual = clusters.manifest.embeddings.captured;
@@ -251,6 +252,17 @@ async function assign(folder: string, text: readonly string[], options: AssignOp
       ...(strange === undefined ? [] : [`caution: ${strange}`]),
     ].join("\n"),
   );
+}
+
+/** The corpus over its own clusters, weighed as the domain is. */
+async function corpusHistogram(clusters: Clusters, { tokensWeighted }: AssignOptions): Promise<Histogram> {
+  const { assignments, count } = clusters;
+  const units = histogram(assignments, count);
+  if (!tokensWeighted) return units;
+  const sizes = clusters.sizes();
+  /* without the ends of units, which the lengths of the domain's lack too */
+  const tokens = (await clusters.tokens()).map((held, cluster) => held - sizes[cluster]);
+  return { ...histogram([...tokens.keys()], count, tokens), units: units.units };
 }
 
 function checkAssign(text: readonly string[], options: AssignOptions): void {

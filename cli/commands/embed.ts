@@ -1,11 +1,17 @@
 /** `slm embed`: vectors of the documents of a text. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { type Gpu, withGpu } from "../../engine/gpu/index.js";
+import { CLUSTERS_MANIFEST } from "../../specialization/clusters/clusters.js";
+import { EMBEDDINGS_MANIFEST } from "../../specialization/clusters/embeddings.js";
 import {
   buildEmbeddings,
+  Clusters,
   ClustersError,
   DEFAULT_WINDOW,
   type EmbeddingMethod,
+  Embeddings,
   type EmbeddingsManifest,
   givenVectors,
   loadLsi,
@@ -23,7 +29,7 @@ interface EmbedOptions extends TextArgument {
   readonly dimensions?: number;
   readonly sample?: number;
   readonly seed: number;
-  readonly window: number;
+  readonly window?: number;
   readonly model?: string;
   readonly vectors?: string;
   readonly column?: string;
@@ -42,9 +48,8 @@ export function registerEmbed(program: Command): void {
     .option("--seed <n>", "LSI: seed", wholeNumber(0), 0)
     .option(
       "--window <n>",
-      "longest unit in tokens; longer documents are cut",
+      `longest unit in tokens; longer documents are cut (default: that of --model, or ${DEFAULT_WINDOW})`,
       wholeNumber(0),
-      DEFAULT_WINDOW,
     )
     .option("--model <folder>", "LSI: use the model of these embeddings or clusters instead of fitting one")
     .option("--vectors <file>", "use vectors of your own: .npy, or .parquet with a column of lists")
@@ -60,7 +65,7 @@ async function embed(text: readonly string[], options: EmbedOptions): Promise<vo
   const { shards, tokenizer } = await openText(text, options);
   let method: EmbeddingMethod | undefined;
   try {
-    const units = new Units(shards, options.window);
+    const units = new Units(shards, options.window ?? (await windowOf(options.model)));
     method = await chooseMethod(units, options, tokenizer);
     const found = await withGpu({ adapter: options.adapter }, (gpu) =>
       embedUnits(gpu, units, options.out, method as EmbeddingMethod, options.json),
@@ -76,6 +81,18 @@ async function embed(text: readonly string[], options: EmbedOptions): Promise<vo
     if (method && "encoder" in method) method.encoder.dispose();
     shards.close();
   }
+}
+
+/** Windows of the embeddings or clusters whose model is used; undefined where it is used by itself, or is none. */
+async function windowOf(model: string | undefined): Promise<number | undefined> {
+  if (model === undefined) return undefined;
+  if (existsSync(join(model, CLUSTERS_MANIFEST))) {
+    return (await Clusters.open(model)).manifest.embeddings.window;
+  }
+  if (!existsSync(join(model, EMBEDDINGS_MANIFEST))) return undefined;
+  const embeddings = await Embeddings.open(model, { verify: "sizes" });
+  embeddings.close();
+  return embeddings.manifest.window;
 }
 
 /** Makes embeddings and shows how far they are, on a terminal. */

@@ -215,7 +215,7 @@ function requestFrom(options: PlanOptions, domains: number, domainTokens: number
       small,
       large: architecture(options.large),
       projection: { experts, capacity, vector: experts },
-      tokensPerStep: 64 * small.context,
+      sequences: 64,
     }),
     figures: {
       pretraining: pretrainingInPaperProportions(

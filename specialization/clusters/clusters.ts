@@ -23,7 +23,7 @@ import {
 import { type Coherence, measureCoherence } from "./coherence.js";
 import { type ClusterDescription, describeClusters } from "./describe.js";
 import { aroundCentroids, layOut, principalPlane, project } from "./document-map.js";
-import { Embeddings, LSI_FOLDER } from "./embeddings.js";
+import { Embeddings, type EmbeddingsManifest, LSI_FOLDER } from "./embeddings.js";
 import type { Encoder, EncoderKind } from "./encoder.js";
 import { ClustersError } from "./errors.js";
 import { exists, type FolderKind, readManifest, sha256Of, verifyFile, writeJson } from "./files.js";
@@ -230,7 +230,10 @@ export class Clusters {
     }
   }
 
-  /** Assigns units whose vectors are made already. Throws ClustersError for vectors that another encoder made. */
+  /**
+   * Assigns units whose vectors are made already. Throws ClustersError for vectors that another encoder made, or of windows
+   * of another length.
+   */
   async assignEmbeddings(gpu: Gpu, embeddings: Embeddings): Promise<AssignedUnits> {
     const { folder, manifest } = embeddings;
     this.#checkVectors(folder, manifest);
@@ -245,6 +248,7 @@ export class Clusters {
           : "Make them with the same encoder.",
       });
     }
+    this.#checkWindow(folder, manifest);
     const found = await this.assign(gpu, embeddings);
     const units = embeddings.units();
     return {
@@ -266,6 +270,18 @@ export class Clusters {
         manifest.embeddings.kind === "lsi"
           ? `Make them with \`slm embed --model ${this.folder}\`, or assign the text itself.`
           : "Make the vectors as those of the clusters were made.",
+    });
+  }
+
+  /** Longer or shorter windows fall elsewhere, and count another number of times; given vectors are whatever they are. */
+  #checkWindow(at: string, { kind, window }: Pick<EmbeddingsManifest, "kind" | "window">): void {
+    const own = this.manifest.embeddings.window;
+    if (kind === "given" || window === own) return;
+    throw new ClustersError({
+      at,
+      value: `windows of ${window} tokens`,
+      problem: `the clusters of ${this.folder} are of other windows: of ${own} tokens`,
+      remedy: `Make them with \`slm embed --window ${own}\`, or assign the text itself.`,
     });
   }
 

@@ -3,7 +3,7 @@ import type { Workshop } from "../methods/index.js";
 import { type ClusterFigures, type DomainReport, reportDomains } from "../planner/index.js";
 import { type Grouping, strangeness } from "../stages/grouping.js";
 import type { DomainText } from "../stages/text.js";
-import { diagnosisOptions } from "./domains.js";
+import { diagnosisOptions, isMixed } from "./domains.js";
 
 /** Clusters beside those of the job. */
 const FACTORS = [1 / 4, 1, 4];
@@ -27,7 +27,10 @@ export async function adviseClusters(workshop: Workshop): Promise<readonly Domai
     if (grouping === own) used = figures;
     clusterings.push(figures);
   }
-  const reports = reportDomains(clusterings, diagnosisOptions(workshop, job.config.seed), used);
+  const { domains, seed } = job.config;
+  const shares = Object.fromEntries(Object.entries(domains).map(([name, { share }]) => [name, share]));
+  const options = { ...diagnosisOptions(workshop, seed), ...(isMixed(workshop) && { shares }) };
+  const reports = reportDomains(clusterings, options, used);
   for (const { name } of text.domains) {
     if (reports.some((report) => report.name === name)) continue;
     job.say(

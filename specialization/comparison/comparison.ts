@@ -3,10 +3,10 @@
  * can be shared. The report is written again after every model; what is finished is never computed again, so a
  * comparison can be stopped at any moment and run in parts.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { exportHuggingFace } from "../export/hugging-face.js";
-import { METHOD_FUNCTIONS, type Specialised, TOKENIZER, Workshop } from "../methods/index.js";
+import { checkTarget, METHOD_FUNCTIONS, type Specialised, TOKENIZER, Workshop } from "../methods/index.js";
 import type { DomainReport, Speed } from "../planner/index.js";
 import { type DomainSet, drawDomainSet } from "../stages/domain-set.js";
 import type { Job } from "../stages/job.js";
@@ -145,6 +145,7 @@ class Comparison {
     const { job, text } = workshop;
     const { config } = job;
     const { seeds, lengths } = config.compare;
+    await this.#check();
     const grouping = await workshop.grouping();
     const generic = genericSummary(workshop, grouping);
     const domains = [];
@@ -179,6 +180,15 @@ class Comparison {
     };
   }
 
+  /** Lets whatever cannot be specialised for end the comparison now, not after hours of training for others. */
+  async #check(): Promise<void> {
+    const { workshop, sets } = this;
+    /* the longest pretraining is the one that a cap may not allow */
+    const length = Math.max(...workshop.job.config.compare.lengths);
+    for (const { method, settings } of this.#entries)
+      for (const set of sets) await checkTarget(workshop, method, { set, seed: set.seed, length, settings });
+  }
+
   /** A model as other runtimes read it; one that is there already is left. */
   async #save({ name }: Entry, { domain }: DomainSet, { after }: Specialised): Promise<void> {
     const { folder } = this.workshop.job.config.output;
@@ -187,6 +197,8 @@ class Comparison {
     const made = JSON.stringify(after.identity);
     const note = join(to, "slm-forge.json");
     if (existsSync(note) && readFileSync(note, "utf8") === made) return;
+    /* it is no file of an export, which alone is replaced; a folder without it is exported again */
+    rmSync(note, { force: true });
     makeFolders(join(folder, MODELS));
     await after.open((weights) => exportHuggingFace(to, { ...weights, tokenizerPath, force: true }));
     writeFileAtomically(note, made);

@@ -12,6 +12,7 @@ import {
 } from "../planner/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
 import { LARGE_METHODS } from "../stages/forge-resolve.js";
+import { isMixed } from "./domains.js";
 import { entriesOf } from "./entries.js";
 
 /** null where the budget does not say what will be computed: minutes alone. */
@@ -22,23 +23,24 @@ export function decide(
   speed?: Speed,
 ): Plan | null {
   const { config } = workshop.job;
-  const { projection, mixture, lowRank, pretraining, fineTuning, evaluation, domains, sampling } = config;
+  const { projection, mixture, lowRank, pretraining, fineTuning, evaluation, domains } = config;
   const { small, large } = workshop;
   const { experts, capacity, vector } = projection;
   const tokens = (method: Method, architecture = small) =>
     workshop.pretrainingTokens(pretraining.lengths[method] ?? 1, architecture);
   const domainTokens = sets.reduce((sum, { train }) => sum + train.tokenCount, 0) / sets.length;
   /* the recipe's own limit is lower than the paper's passes where the set is large */
-  const most = (fineTuning.steps ?? mostSteps(domainTokens)) * fineTuning.batch * small.context;
+  const most = (hasAdapter: boolean) =>
+    (fineTuning.steps ?? mostSteps(domainTokens, hasAdapter)) * fineTuning.batch * small.context;
   const tuning = Object.entries(fineTuningTokens(domainTokens)).map(([key, count]) => [
     key,
-    Math.min(count, most),
+    Math.min(count, most(key === "adapted")),
   ]);
   try {
     const plan = makePlan({
       networks: networksOf({
         ...{ small, large, projection: { experts, capacity, vector } },
-        tokensPerStep: pretraining.batch * small.context,
+        sequences: pretraining.batch,
         adapterRank: lowRank.rank,
       }),
       figures: {
@@ -50,7 +52,7 @@ export function decide(
           llm: tokens("llm", large),
         },
         fineTuning: Object.fromEntries(tuning) as unknown as ReturnType<typeof fineTuningTokens>,
-        mixedSampling: sampling.mix !== "own",
+        mixedSampling: isMixed(workshop),
         expertChoice: {
           domainTokens: Math.min(domainTokens, evaluation.tokens),
           projected: projection.choice === "loss" ? experts : 0,

@@ -1,9 +1,8 @@
 /** What a report says of the generic text and of each domain: sizes, leakage, histograms and how far to trust them. */
 import { basename } from "node:path";
-import { smoothingRule, type Workshop } from "../methods/index.js";
+import { mixedDomains, smoothingRule, type Workshop } from "../methods/index.js";
 import { type DomainFinding, PlanError } from "../planner/index.js";
 import {
-  coveredCounts,
   type DiagnosisOptions,
   diagnoseDomain,
   effectiveClusters,
@@ -16,7 +15,6 @@ import type { DomainSet } from "../stages/domain-set.js";
 import { type Grouping, strangeness } from "../stages/grouping.js";
 import type { DomainHistogram, DomainSummary, GenericSummary } from "../stages/report-types.js";
 import type { TokenShards } from "../tokenizer/index.js";
-import { entriesOf } from "./entries.js";
 
 export function genericSummary(workshop: Workshop, { sizes, clusters }: Grouping): GenericSummary {
   const { train } = workshop.text.generic;
@@ -85,15 +83,10 @@ async function histogramOf(workshop: Workshop, grouping: Grouping, set: DomainSe
     strange: strange ?? null,
   };
   const histogram = normalize(counts, `histogram of ${name}`);
-  if (!isCovered(counts, grouping.sizes.documents)) {
-    /* what resamples by clusters cannot do without, and says so before anything is trained */
-    if (drawsByClusters(workshop)) coveredCounts(counts, grouping.sizes.documents, name);
-    return { ...extents, ...uncovered(histogram, name) };
-  }
-  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, {
-    ...diagnosisOptions(workshop, set.seed),
-    strange,
-  });
+  if (!isCovered(counts, grouping.sizes.documents)) return { ...extents, ...uncovered(histogram, name) };
+  const options = diagnosisOptions(workshop, set.seed);
+  const mixture = isMixed(workshop) ? await mixedDomains(workshop, grouping, set) : [];
+  const diagnosis = diagnoseDomain({ name, counts }, grouping.sizes, { ...options, mixture, strange });
   const { repetitions } = diagnosis;
   return {
     ...extents,
@@ -127,11 +120,9 @@ function uncovered(histogram: Float64Array, name: string) {
   };
 }
 
-/** Whether anything is drawn by the clusters of a domain's set. */
-function drawsByClusters(workshop: Workshop): boolean {
-  return entriesOf(workshop).some(
-    ({ method, settings }) => method === "slm-is" && settings.weights !== "ngrams",
-  );
+/** Whether the domains have one resampled pretraining in common. */
+export function isMixed({ job }: Workshop): boolean {
+  return job.config.sampling.mix !== "own";
 }
 
 /** How the job resamples, to examine a domain by. */

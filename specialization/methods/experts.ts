@@ -4,8 +4,21 @@ import { type ClusterVector, coveredCounts, topCluster } from "../sampling/index
 import type { DomainSet } from "../stages/domain-set.js";
 import type { Grouping } from "../stages/grouping.js";
 import type { Cost } from "../stages/report-types.js";
+import { choiceOfTokens } from "../training/evaluate.js";
+import type { Settings } from "./method.js";
 import type { Model } from "./model.js";
 import type { Workshop } from "./workshop.js";
+
+const COUNT_KEYS = { "slm-pn": "projection.experts", "slm-mix": "mixture.experts" } as const;
+
+/** The generic text over clusters that have an expert each. @throws ClustersError for more of them than windows */
+export function expertGrouping(
+  workshop: Workshop,
+  method: keyof typeof COUNT_KEYS,
+  { experts }: Settings,
+): Promise<Grouping> {
+  return workshop.grouping(experts, COUNT_KEYS[method]);
+}
 
 /** The domain set's windows by cluster, clusters without generic text left out: their experts have learned nothing. */
 export async function expertCounts(
@@ -33,6 +46,7 @@ export async function lowestLoss(
     experts: experts.map((model) => model?.identity ?? null),
     set: train.manifest.identity,
     tokens: config.evaluation.tokens,
+    choice: choiceOfTokens(train, config.evaluation.tokens),
   };
   /* kept with the time it took, which another time it would not take */
   return stages.valueOf("expert-choice", inputs, async () => {

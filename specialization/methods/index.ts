@@ -10,10 +10,11 @@ import { slmMix } from "./slm-mix.js";
 import { slmNopt } from "./slm-nopt.js";
 import { slmPn } from "./slm-pn.js";
 
+export { checkTarget } from "./check-target.js";
 export { type Settings, type Specialised, settingsOf, type Target } from "./method.js";
 export type { Model } from "./model.js";
 export { mostSteps } from "./recipe.js";
-export { smoothingRule } from "./slm-is.js";
+export { mixedDomains, smoothingRule } from "./slm-is.js";
 export { JobStopped } from "./training-run.js";
 export { TOKENIZER, Workshop } from "./workshop.js";
 

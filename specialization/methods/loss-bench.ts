@@ -3,7 +3,7 @@ import type { ParameterStore } from "../../engine/index.js";
 import { copyWeights, loadParameters } from "../models/load.js";
 import type { Job } from "../stages/job.js";
 import type { Tokenizer, TokenShards } from "../tokenizer/index.js";
-import { Evaluator, type SetLoss } from "../training/evaluate.js";
+import { choiceOfTokens, Evaluator, type SetLoss } from "../training/evaluate.js";
 import { storageType } from "../training/training-graph.js";
 import type { Model } from "./model.js";
 
@@ -27,7 +27,8 @@ export class LossBench {
   loss(model: Model, shards: TokenShards): Promise<SetLoss> {
     const { stages, config } = this.job;
     const { tokens } = config.evaluation;
-    const inputs = { model: model.identity, set: shards.manifest.identity, tokens };
+    const choice = choiceOfTokens(shards, tokens);
+    const inputs = { model: model.identity, set: shards.manifest.identity, tokens, choice };
     return stages.valueOf("evaluation", inputs, async () => {
       this.job.stage("evaluation");
       const evaluator = await this.#evaluatorOf(model);

@@ -20,6 +20,7 @@ import {
   topCluster,
 } from "../sampling/index.js";
 import type { DomainSet } from "../stages/domain-set.js";
+import type { Grouping } from "../stages/grouping.js";
 import { DrawnBatches } from "../training/drawn-batches.js";
 import { add, FREE, type MethodFunction, type Settings, specialised, type Target } from "./method.js";
 import { pretrainSmall } from "./slm.js";
@@ -27,15 +28,12 @@ import type { Workshop } from "./workshop.js";
 
 export const slmIs: MethodFunction = async (workshop, target) => {
   const { set, seed, length, settings } = target;
-  const share = length * settings.length;
   const { branch = 0 } = settings;
-  const shared = branch > 0 ? await pretrainSmall(workshop, seed, share * branch) : undefined;
+  const shared =
+    branch > 0 ? await pretrainSmall(workshop, seed, length * settings.length * branch) : undefined;
   const architecture = workshop.small;
-  const rest = share * (1 - branch);
   const drawn =
-    settings.weights === "ngrams"
-      ? selectByNgrams(workshop, target, rest)
-      : await drawByClusters(workshop, target, rest);
+    settings.weights === "ngrams" ? selectByNgrams(workshop, target) : await drawByClusters(workshop, target);
   const { units } = workshop;
   const { endOfText } = workshop.text.tokenizer;
   const { context } = architecture;
@@ -45,7 +43,7 @@ export const slmIs: MethodFunction = async (workshop, target) => {
     batches: () => new DrawnBatches({ units, context, seed, endOfText, ...drawn, rows: "mixed" }),
     text: workshop.textIdentity(drawn.assignments, [...drawn.probabilities]),
     start: shared?.model,
-    length: rest,
+    length: resampledLength(target),
     ...{ architecture, seed },
   });
   const tuned = await workshop.fineTune({
@@ -66,47 +64,65 @@ interface Drawn {
   readonly probabilities: Float64Array;
 }
 
-/** By the domain set's histogram over clusters, its most frequent cluster alone, or the histograms of several domains. */
-async function drawByClusters(workshop: Workshop, target: Target, length: number): Promise<Drawn> {
+/** Length of the resampled pretraining: what a shared one leaves of it. */
+function resampledLength({ length, settings }: Target): number {
+  return length * settings.length * (1 - (settings.branch ?? 0));
+}
+
+/**
+ * By the domain set's histogram over clusters, its most frequent cluster alone, or the histograms of several domains.
+ *
+ * @throws SamplingError for a domain whose clusters have no generic text, or a cap that leaves less than the budget
+ */
+export async function drawByClusters(workshop: Workshop, target: Target): Promise<Drawn> {
   const { set, settings } = target;
   const grouping = await workshop.grouping(settings.clusters);
   const { assignments, sizes } = grouping;
-  const countsOf = async ({ train, domain: { name } }: DomainSet, share?: number) => {
-    const { counts } = await workshop.assign(grouping, train, name);
-    return { name, counts, share };
-  };
-  const own = await countsOf(set);
-  const { name, counts } = own;
+  const { name } = set.domain;
+  const { counts } = await workshop.assign(grouping, set.train, name);
   if (settings.weights === "top-cluster") {
     const { covered } = coveredCounts(counts, sizes.documents, name);
     const { cluster } = topCluster(covered);
     return { assignments, probabilities: Float64Array.from(covered, (_, c) => (c === cluster ? 1 : 0)) };
   }
   const { maxRepetitions } = settings;
-  const domains: DomainCounts[] = [];
-  if (settings.mix === "own") domains.push(own);
-  else
-    for (const domain of workshop.text.domains) {
-      const { share } = workshop.job.config.domains[domain.name];
-      if (share === 0) continue;
-      const other = await workshop.domainSet(domain, set);
-      domains.push(await countsOf(other, share));
-      other.close();
-    }
+  const domains = settings.mix === "own" ? [{ name, counts }] : await mixedDomains(workshop, grouping, set);
   const { probabilities } = clusterWeights(domains, sizes, {
     smoothing: smoothingRule(settings.smoothing),
     ...(maxRepetitions !== null && {
-      budget: { budgetTokens: workshop.pretrainingTokens(length, workshop.small), maxRepetitions },
+      budget: {
+        budgetTokens: workshop.pretrainingTokens(resampledLength(target), workshop.small),
+        maxRepetitions,
+      },
     }),
   });
   return { assignments, probabilities };
+}
+
+/** The domains of the mixture that a resampled text is like, each by a set of the size and seed of this one. */
+export async function mixedDomains(
+  workshop: Workshop,
+  grouping: Grouping,
+  set: DomainSet,
+): Promise<DomainCounts[]> {
+  const mixed: DomainCounts[] = [];
+  for (const domain of workshop.text.domains) {
+    const { share } = workshop.job.config.domains[domain.name];
+    if (share === 0) continue;
+    const other = await workshop.domainSet(domain, set);
+    const { counts } = await workshop.assign(grouping, other.train, domain.name);
+    mixed.push({ name: domain.name, counts, share });
+    other.close();
+  }
+  return mixed;
 }
 
 /**
  * By hashed n-grams: documents are selected once, in proportion to their weights, and read equally often: by default
  * four times, and more where the budget would otherwise take more than half of the text.
  */
-function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, length: number): Drawn {
+function selectByNgrams(workshop: Workshop, target: Target): Drawn {
+  const { set, seed, settings } = target;
   const { units, excluded } = workshop;
   const domain = new NgramCounts();
   const own = new Units(set.train, units.window);
@@ -120,7 +136,7 @@ function selectByNgrams(workshop: Workshop, { set, seed, settings }: Target, len
   );
   const tokens = Float64Array.from(units.units(), ({ length }) => length + 1);
   const held = tokens.reduce((sum, count, unit) => sum + (excluded[unit] === 1 ? 0 : count), 0);
-  const budgetTokens = workshop.pretrainingTokens(length, workshop.small);
+  const budgetTokens = workshop.pretrainingTokens(resampledLength(target), workshop.small);
   const repetitions = settings.maxRepetitions ?? readingsWithoutCap(budgetTokens, held);
   const { assignments } = selectDocuments(logWeights, { tokens, budgetTokens, repetitions, seed });
   return { assignments, probabilities: Float64Array.of(1) };

@@ -1,12 +1,12 @@
 /** SLM-mix: the hard mixture, a small model for each cluster that sees nothing else; a domain takes one (PAPER.md §3.2). */
 import type { Grouping } from "../stages/grouping.js";
 import { DrawnBatches } from "../training/drawn-batches.js";
-import { expertCounts, lowestLoss, mostFrequent } from "./experts.js";
+import { expertCounts, expertGrouping, lowestLoss, mostFrequent } from "./experts.js";
 import { add, FREE, type MethodFunction, specialised } from "./method.js";
 import type { Trained, Workshop } from "./workshop.js";
 
 export const slmMix: MethodFunction = async (workshop, { set, seed, length, settings }) => {
-  const grouping = await workshop.grouping(settings.experts, "mixture.experts");
+  const grouping = await expertGrouping(workshop, "slm-mix", settings);
   const share = (length * settings.length) / settings.experts;
   const experts: (Trained | undefined)[] = [];
   for (let cluster = 0; cluster < settings.experts; cluster++) {

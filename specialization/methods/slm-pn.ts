@@ -8,7 +8,7 @@ import type { Projection } from "../models/architecture.js";
 import type { Grouping } from "../stages/grouping.js";
 import type { Cost } from "../stages/report-types.js";
 import { DrawnBatches } from "../training/drawn-batches.js";
-import { expertCounts, lowestLoss, mostFrequent } from "./experts.js";
+import { expertCounts, expertGrouping, lowestLoss, mostFrequent } from "./experts.js";
 import { add, FREE, type MethodFunction, type Settings, specialised, type Target } from "./method.js";
 import { expertOf, type Model, projectedFrom, withOneVector } from "./model.js";
 import { pretrainSmall } from "./slm.js";
@@ -16,7 +16,7 @@ import type { Trained, Workshop } from "./workshop.js";
 
 export const slmPn: MethodFunction = async (workshop, target) => {
   const { set, seed, length, settings } = target;
-  const grouping = await workshop.grouping(settings.experts, "projection.experts");
+  const grouping = await expertGrouping(workshop, "slm-pn", settings);
   const network = await pretrainNetwork(workshop, grouping, settings, seed, length * settings.length);
   const chosen = await chooseExpert(workshop, grouping, network.model, target);
   const tuned = await workshop.fineTune({

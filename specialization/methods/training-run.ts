@@ -14,6 +14,7 @@ import { writeFileAtomically } from "../training/atomic-file.js";
 import type { BatchSource } from "../training/batches.js";
 import { readState } from "../training/checkpoint.js";
 import type { RunConfig } from "../training/config.js";
+import { choiceOfTokens } from "../training/evaluate.js";
 import { listCheckpoints, RUN_FILES, RunError, RunFolder, readRunStatus } from "../training/run-folder.js";
 import { Trainer } from "../training/trainer.js";
 import { trainingMemory } from "../training/training-graph.js";
@@ -64,11 +65,14 @@ export async function trainOnce(job: Job, order: RunOrder): Promise<RunOutcome> 
 }
 
 /** The same for the same weights, whatever folder the job is in and wherever it is computed. */
-function nameOf({ config, identity }: RunOrder): string {
+function nameOf({ config, identity, validation }: RunOrder): string {
   const { name, seed, evaluation } = config;
   const { adapter: _, recompute: __, ...training } = config.training;
   const { earlyStopping, every, tokens } = evaluation;
-  const stopping = earlyStopping && { ...earlyStopping, every, tokens };
+  const stopping = earlyStopping && {
+    ...{ ...earlyStopping, every, tokens },
+    choice: choiceOfTokens(validation.get(earlyStopping.set) as TokenShards, tokens),
+  };
   return `${name}-${hashOf({ identity, seed, training, stopping }).slice(0, 10)}`;
 }
 

@@ -306,6 +306,8 @@ export class Workshop {
         teacher: teacher && { ...teacher, model: teacher.model.identity },
         vectorsOnly,
         seed,
+        /* a start was trained on windows of the same length, and is named by it */
+        window: start ? undefined : this.units.window,
       },
       train,
       validation: new Map([[STOPPING, stopping]]),
@@ -316,8 +318,11 @@ export class Workshop {
     });
     const { best } = outcome;
     if (best === null) {
-      const path = join(this.job.runs, outcome.run);
-      throw new RunError(path, "is finished but was never evaluated", "Remove the run: it is trained again");
+      throw new RunError(
+        join(this.job.runs, outcome.run),
+        "is finished but was never evaluated, so that its best weights are not known",
+        "Remove the run: it is trained again",
+      );
     }
     const tuned = { ...outcome, bestStep: best.step, model: best.model };
     /* a network with experts has no loss of its own apart from one of them */

@@ -128,11 +128,12 @@ export interface DomainReport {
  * Examines every domain of the files, which describe the same domains over different clusterings. Clusterings where no
  * cluster of a domain holds generic documents are left out, and so is a domain for which that leaves none.
  *
+ * @param options `shares`: of the domains in a mixture whose resampled text they share; default: each has its own
  * @param used the clustering that is sampled by, where that is settled: the diagnosis is over it, and others are advice
  */
 export function reportDomains(
   clusterings: readonly ClusterFigures[],
-  options: DiagnosisOptions,
+  { shares, ...options }: DiagnosisOptions & { readonly shares?: Readonly<Record<string, number>> },
   used?: ClusterFigures,
 ): readonly DomainReport[] {
   const sorted = [...clusterings].sort((a, b) => a.generic.documents.length - b.generic.documents.length);
@@ -140,8 +141,11 @@ export function reportDomains(
     const views = sorted.flatMap(({ generic, domains }) => {
       const found = domains.find((d) => d.name === name);
       const isUsed = generic === used?.generic;
+      const mixture = shares && domains.map(({ name, counts }) => ({ name, counts, share: shares[name] }));
       if (found)
-        return isCovered(found.counts, generic.documents) ? [{ generic, domain: found, isUsed }] : [];
+        return isCovered(found.counts, generic.documents)
+          ? [{ generic, domain: found, isUsed, mixture: mixture?.filter(({ share }) => share > 0) }]
+          : [];
       throw new PlanError(
         `the clustering with k = ${generic.documents.length} lacks the domain "${name}"`,
         "Give files that describe the same domains",
@@ -151,8 +155,8 @@ export function reportDomains(
     const advice = recommendClusterCount(
       views.map((view) => ({ generic: view.generic.documents, ...windowsOf(view.domain) })),
     );
-    const diagnoses = views.map(({ domain, generic }) =>
-      diagnoseDomain(domain, generic, { ...options, strange: domain.strange }),
+    const diagnoses = views.map(({ domain, generic, mixture }) =>
+      diagnoseDomain(domain, generic, { ...options, mixture, strange: domain.strange }),
     );
     const diagnosis = diagnoses.find((d, i) =>
       used ? views[i].isUsed : d.clusters === advice.clusters,

@@ -11,6 +11,8 @@ const WEIGHT_BYTES = 4;
 export interface FootprintOptions {
   readonly networks: Networks;
   readonly domains: number;
+  /** One resampled pretraining for a mixture of the domains, not one for each. */
+  readonly mixedSampling?: boolean;
   readonly mixtureExperts: number;
   /** Bytes of token shards on disk; 0 where there is no generic set. */
   readonly shardBytes: number;
@@ -29,7 +31,7 @@ export interface Footprint {
 
 /** What a method takes. A mixture's experts are trained one after the other. */
 export function footprintOf(method: Method, options: FootprintOptions): Footprint {
-  const { networks, domains, mixtureExperts, shardBytes } = options;
+  const { networks, domains, mixedSampling, mixtureExperts, shardBytes } = options;
   const { small, large, projected, adapted } = networks;
   const s = small.parameters;
   const l = large.parameters;
@@ -50,8 +52,10 @@ export function footprintOf(method: Method, options: FootprintOptions): Footprin
       return row(s, s, TRAINED_BYTES * s, CHECKPOINT_BYTES * s + models(s));
     case "slm-nopt":
       return row(s, s, TRAINED_BYTES * s, CHECKPOINT_BYTES * s + models(s));
-    case "slm-is":
-      return row(domains * s, s, TRAINED_BYTES * s, domains * CHECKPOINT_BYTES * s + models(s));
+    case "slm-is": {
+      const all = (mixedSampling ? 1 : domains) * s;
+      return row(all, s, TRAINED_BYTES * s, CHECKPOINT_BYTES * all + models(s));
+    }
     case "slm-pn": {
       const p = projected.parameters;
       return row(p, s, TRAINED_BYTES * p, CHECKPOINT_BYTES * p + models(s));

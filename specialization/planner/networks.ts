@@ -1,7 +1,7 @@
 /** Parameters and FLOPs per token of the networks a plan is about, from architectures (specialization/models). */
 import {
   type Architecture,
-  feedForwardParameters,
+  compositionFlops,
   forwardFlopsPerToken,
   type Projection,
   parameterCount,
@@ -13,20 +13,19 @@ export interface NetworkOptions {
   readonly small: Architecture;
   readonly large: Architecture;
   readonly projection: Projection;
-  /** Tokens of one optimiser step, over which the composition of weights is spread. */
-  readonly tokensPerStep: number;
+  /** Sequences of one pass, which the composition of the weights of its experts is spread over. */
+  readonly sequences: number;
   /** Of LoRA; default 64, as in the paper. */
   readonly adapterRank?: number;
 }
 
 /** Figures of the four networks. */
 export function networksOf(options: NetworkOptions): Networks {
-  const { small, large, projection, tokensPerStep, adapterRank = 64 } = options;
+  const { small, large, projection, sequences, adapterRank = 64 } = options;
   const smallFigures = figuresOf(small);
-  const projected = figuresOf({ ...small, projection });
-  /* W = Σ c_r T_r and the gradients of c and T, for each expert in a step of the paper's size */
-  const composition =
-    (6 * projection.experts * projection.capacity * feedForwardParameters(small)) / tokensPerStep;
+  const network: Architecture = { ...small, projection };
+  const projected = figuresOf(network);
+  const composition = compositionFlops(network, sequences) / (sequences * small.context);
   return {
     small: smallFigures,
     large: figuresOf(large),

@@ -80,10 +80,9 @@ export function makePlan(request: PlanRequest): Plan {
       total,
       ...(trainable !== undefined && { trainable }),
       footprint: footprintOf(line.method, {
-        networks,
-        domains,
+        ...{ networks, domains, shardBytes },
+        mixedSampling: figures.mixedSampling,
         mixtureExperts: request.mixtureExperts,
-        shardBytes,
       }),
     };
   });

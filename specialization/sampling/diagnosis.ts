@@ -21,7 +21,7 @@ import {
   splitHalfDistance,
   type TrustLevel,
 } from "./histogram-trust.js";
-import { clusterWeights, coveredCounts, type DomainCounts } from "./importance-weights.js";
+import { clusterWeights, coveredCounts, type DomainCounts, isCovered } from "./importance-weights.js";
 import { type Allocation, allocateDraws, type ClusterSizes, type DrawBudget } from "./repetition-cap.js";
 import { dirichletStrength, type SmoothingRule } from "./smoothing.js";
 
@@ -79,7 +79,7 @@ export interface DomainDiagnosis {
   readonly bootstrap: Noise;
   /** Absent for a single document. */
   readonly splitHalf?: Noise;
-  /** Without and with the smoothing and the cap asked for; absent without a budget. */
+  /** By its own counts, and with the smoothing, the mixture and the cap asked for; absent without a budget. */
   readonly repetitions?: { readonly plain: RepetitionForecast; readonly chosen: RepetitionForecast };
 }
 
@@ -87,6 +87,8 @@ export interface DiagnosisOptions {
   /** Default: dirichlet. */
   readonly smoothing?: SmoothingRule;
   readonly budget?: DrawBudget;
+  /** Domains that share the resampled text, which is then like all of them; default: each has its own. */
+  readonly mixture?: readonly DomainCounts[];
   readonly seed?: number;
   /** Words for a domain that its clusters say little about: see `describeTrust`. */
   readonly strange?: string;
@@ -100,7 +102,7 @@ export interface DiagnosisOptions {
 export function diagnoseDomain(
   domain: DomainCounts,
   sizes: ClusterSizes,
-  { smoothing = { kind: "dirichlet" }, budget, seed = 0, strange }: DiagnosisOptions = {},
+  { smoothing = { kind: "dirichlet" }, budget, mixture = [], seed = 0, strange }: DiagnosisOptions = {},
 ): DomainDiagnosis {
   const { counts, name = "domain" } = domain;
   const generic = normalize(sizes.documents, "generic histogram");
@@ -110,12 +112,14 @@ export function diagnoseDomain(
   const plain = normalize(covered);
   const weights = clusterWeights([domain], sizes, { smoothing });
   const [{ lambda, strength }] = weights.domains;
+  const mixed = mixture.filter((other) => isCovered(other.counts, generic));
+  const { target } = mixed.length === 0 ? weights : clusterWeights(mixed, sizes, { smoothing });
   const posteriorStrength = dirichletStrength(covered, generic);
   const error = expectedError(covered, generic, posteriorStrength);
   const splitHalf = splitHalfDistance(counts, { seed });
   const forecast = budget && {
     plain: allocateDraws(plain, sizes, { budgetTokens: budget.budgetTokens }),
-    chosen: allocateDraws(weights.target, sizes, budget),
+    chosen: allocateDraws(target, sizes, budget),
   };
   return {
     name,

@@ -220,7 +220,7 @@ class Findings implements InputFindings {
     others: { large?: Architecture; projection?: { experts: number; capacity: number; vector: number } } = {},
   ): void {
     const { large = small, projection = { experts: 1, capacity: 1, vector: 1 } } = others;
-    const networks = networksOf({ small, large, projection, tokensPerStep: small.context });
+    const networks = networksOf({ small, large, projection, sequences: 1 });
     const { trainingBytes } = footprintOf(method, { networks, domains: 1, mixtureExperts: 1, shardBytes: 0 });
     if (trainingBytes <= memory.bytes) return;
     const message =

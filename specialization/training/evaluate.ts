@@ -209,15 +209,28 @@ export function evaluationBatches(
   return batches;
 }
 
-/** Documents at even distances, the last one cut so that they hold at most `maximumTokens`: the same ones every time. */
+/** Version of how documents are chosen. */
+const CHOICE = 2;
+
+/** What, beside the set and the maximum, decides which tokens are evaluated: undefined where it is all of them. */
+export function choiceOfTokens({ tokenCount }: TokenShards, maximumTokens: number): number | undefined {
+  return tokenCount > maximumTokens ? CHOICE : undefined;
+}
+
+/**
+ * Documents at even distances, then those after them while they leave room, the last one cut so that they hold at most
+ * `maximumTokens`: the same ones every time.
+ */
 function evenly(shards: TokenShards, maximumTokens: number): (TokenDocument & { number: number })[] {
   const stride = Math.max(1, Math.ceil(shards.tokenCount / maximumTokens));
   const chosen: (TokenDocument & { number: number })[] = [];
   let room = maximumTokens;
-  for (let i = 0; i < shards.documentCount && room > 0; i += stride) {
-    const document = { ...shards.document(i), number: i };
-    chosen.push(document.length <= room ? document : { ...document, length: room });
-    room -= document.length;
+  for (let first = 0; first < Math.min(stride, shards.documentCount) && room > 0; first++) {
+    for (let i = first; i < shards.documentCount && room > 0; i += stride) {
+      const document = { ...shards.document(i), number: i };
+      chosen.push(document.length <= room ? document : { ...document, length: room });
+      room -= document.length;
+    }
   }
   return chosen;
 }

@@ -69,6 +69,21 @@ test("embed, cluster, show, compare, assign", async () => {
   assert.match(words.stdout, /top cluster \d holds 100\.0 %/);
 });
 
+test("a corpus diverges from itself in nothing, by documents and by tokens", async () => {
+  const [long, short] = [240, 24].map((words, topic) =>
+    topicDocuments({ documents: 30, topics: [topic], words }),
+  );
+  const shards = await corpus.tokens([...long, ...short]);
+  shards.close();
+  const out = corpus.path("uneven");
+  await json("cluster", shards.folder, "--k", "2", "--dimensions", "4", "--no-agreement", "--out", out);
+  const byDocuments = await json("clusters", "assign", out, shards.folder);
+  const byTokens = await json("clusters", "assign", out, shards.folder, "--tokens-weighted");
+  assert.ok(Math.abs(byTokens.topShare - byDocuments.topShare) > 0.2, "lengths do not matter here");
+  for (const { divergence } of [byDocuments, byTokens])
+    assert.ok(Math.abs(divergence) < 1e-3, `${divergence} nats`);
+});
+
 /** Documents as a file of text. */
 async function textFile(name: string, topics: readonly number[], documents: number): Promise<string> {
   const path = corpus.path(`${name}.jsonl`);
@@ -138,6 +153,27 @@ test("vectors that no model here can make are assigned as embeddings", async () 
   );
   const both = await slm(["clusters", "assign", out, domain.folder, "--embeddings", own]);
   assert.match(both.stderr, /exactly one of text and --embeddings/);
+});
+
+test("vectors of other windows than those of the clusters are refused, and the clusters' own are the default", async () => {
+  const narrow = corpus.path("narrow");
+  const flat = ["--k", "3", "--dimensions", "8", "--window", "16", "--no-agreement"];
+  await json("cluster", tokens, ...flat, "--out", narrow);
+  const domain = await corpus.tokens(topicDocuments({ documents: 6, topics: [1], seed: 5 }));
+  domain.close();
+  const embed = ["embed", domain.folder, "--model", narrow];
+  const own = corpus.path("narrow-domain");
+  assert.equal((await json(...embed, "--out", own)).window, 16);
+  const { units } = await json("clusters", "assign", narrow, "--embeddings", own);
+  assert.equal(units, (await json("clusters", "assign", narrow, domain.folder)).units);
+  const wide = corpus.path("wide-domain");
+  await json(...embed, "--window", "64", "--out", wide);
+  const { code, stderr } = await slm(["clusters", "assign", narrow, "--embeddings", wide]);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /of other windows: of 16 tokens \(got "windows of 64 tokens"\).*slm embed --window 16/,
+  );
 });
 
 test("assigned domains gather in a file that slm plan reads", async () => {

@@ -4,7 +4,10 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { stringify } from "yaml";
-import type { ForgeConfigInput } from "../../specialization/stages/forge-config.js";
+import { withJob } from "../../cli/job-session.js";
+import { openGpu } from "../../engine/index.js";
+import { type ForgeConfigInput, loadForge } from "../../specialization/stages/forge-config.js";
+import type { Job } from "../../specialization/stages/job.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
 import { tinyFolder, tinyJob } from "../specialization/stages/tiny-job.js";
 import { slmIn, start } from "./tiny-run.js";
@@ -106,6 +109,15 @@ describe("slm run", () => {
     }
   });
 
+  test("with a setting changed replaces the models that it saved before", async () => {
+    const weights = () => readFileSync(join(folder, "whole", "models", "slm-law", "model.safetensors"));
+    const before = weights();
+    const changed = ["--set", "methods=[slm]", "--set", "pretraining.budget.steps=14"];
+    const { code, stderr } = await slmIn(folder, "run", path, ...changed);
+    assert.equal(code, 0, stderr);
+    assert.ok(!weights().equals(before));
+  });
+
   test("refuses a job that another process works on", async () => {
     const long = [path, "--set", "pretraining.budget.steps=100000", "--set", "output.folder=busy"];
     const first = start(folder, ["run", ...long]);
@@ -147,6 +159,29 @@ describe("slm run", () => {
     assert.ok(
       !existsSync(join(folder, "none", "runs")) || readdirSync(join(folder, "none", "runs")).length === 0,
     );
+  });
+});
+
+describe("a job that was asked to stop", () => {
+  test("ends well where it stops, and not where saving fails", async () => {
+    const { config } = loadForge(write("asked", {}));
+    const gpu = await openGpu({});
+    const stopped = (end: (job: Job) => void) =>
+      withJob(config, { command: "slm run", saveModels: false, gpu }, async (job) => {
+        /* only to the newest listener: the test runner has its own */
+        process.listeners("SIGTERM").at(-1)?.("SIGTERM");
+        end(job);
+      });
+    try {
+      assert.equal(await stopped((job) => job.stage("any")), null);
+      const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+      const fails = stopped(() => {
+        throw full;
+      });
+      await assert.rejects(fails, (error) => error === full);
+    } finally {
+      gpu.dispose();
+    }
   });
 });
 

@@ -1,6 +1,6 @@
 /** Every method from text to a specialised model: what it starts from, that it is made once, and that it can be stopped. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import {
@@ -16,6 +16,8 @@ import { METHODS, type Method } from "../../../specialization/planner/index.js";
 import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
 import type { ForgeConfigInput } from "../../../specialization/stages/forge-config.js";
 import { prepareText } from "../../../specialization/stages/text.js";
+import { CHECKPOINT_FILES, readState } from "../../../specialization/training/checkpoint.js";
+import { listCheckpoints } from "../../../specialization/training/run-folder.js";
 import { TINY_MODEL, TinySetting, tinyJob } from "../stages/tiny-job.js";
 
 const setting = new TinySetting();
@@ -200,6 +202,25 @@ test("the settings of a run are those of the job", async () => {
   const text = readFileSync(join(folder, "all", "runs", made.runs.fineTuning, "run.yaml"), "utf8");
   assert.match(text, new RegExp(`learningRate: ${config.pretraining.learningRate / 3}`));
   assert.match(text, /schedule: constant/);
+});
+
+const NARROW = { more: { embeddings: { dimensions: 8, window: 32 } } };
+
+test("a model of the domain set alone is trained again under other windows", async () => {
+  const wide = await run("all", "slm-nopt");
+  const narrow = await run("all", "slm-nopt", NARROW);
+  assert.notEqual(narrow.made.runs.fineTuning, wide.made.runs.fineTuning);
+});
+
+test("a fine-tuning that was never evaluated is told of, and what to do", async () => {
+  const { made } = await run("all", "slm-nopt", NARROW);
+  const [newest] = listCheckpoints(join(folder, "all", "runs", made.runs.fineTuning)).slice(-1);
+  const state = join(newest.path, CHECKPOINT_FILES.state);
+  writeFileSync(state, JSON.stringify({ ...readState(newest.path), best: null }));
+  await assert.rejects(
+    run("all", "slm-nopt", NARROW),
+    /slm-nopt-law-[0-9a-f]{10}: is finished but was never evaluated.*Remove the run: it is trained again/,
+  );
 });
 
 function comparable({ before, after, ...rest }: Specialised) {

@@ -166,8 +166,8 @@ describe("clusters without a document to train on", () => {
     const onStep = () => {
       steps++;
     };
-    const jobOf = (methods: Method[]) =>
-      setting.job(`compared-${methods.join("-")}`, tinyJob({ ...more, methods }), { onStep });
+    const jobOf = (methods: Method[], others: Partial<ForgeConfigInput> = {}) =>
+      setting.job(`compared-${methods.join("-")}`, tinyJob({ ...more, methods, ...others }), { onStep });
     const { domains, results } = await compareMethods(jobOf(["slm-nopt", "slm"]), OPTIONS);
     assert.equal(domains[0].histograms[0].uncovered, 1);
     assert.match(domains[0].histograms[0].trust, /resampling cannot reach it/);
@@ -175,6 +175,21 @@ describe("clusters without a document to train on", () => {
     assert.ok(steps > 0);
     steps = 0;
     await assert.rejects(compareMethods(jobOf(["slm", "slm-is"]), OPTIONS), /every document of law lies in/);
+    const byFrequency = jobOf(["slm", "slm-pn"], { projection: { experts: 12, choice: "frequency" } });
+    await assert.rejects(compareMethods(byFrequency, OPTIONS), /every document of law lies in/);
+    const capped = setting.job(
+      "compared-capped",
+      tinyJob({
+        methods: ["slm"],
+        pretraining: { batch: 4, budget: { steps: 5000 } },
+        compare: { variants: { once: { method: "slm-is", maxRepetitions: 1 } } },
+      }),
+      { onStep },
+    );
+    await assert.rejects(
+      compareMethods(capped, OPTIONS),
+      /each document is read at most 1 times, fewer than/,
+    );
     assert.equal(steps, 0);
     const { diagnostics } = await previewJob(jobOf(["slm"]), OPTIONS);
     assert.deepEqual(

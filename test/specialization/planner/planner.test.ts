@@ -28,6 +28,8 @@ import {
   pretrainingInPaperProportions,
   reportDomains,
 } from "../../../specialization/planner/index.js";
+import { completeConfig } from "../../../specialization/training/config.js";
+import { flopsPerStep } from "../../../specialization/training/trainer.js";
 
 const row = (plan: Plan, method: Method) => plan.methods.find((m) => m.method === method) as MethodPlan;
 
@@ -257,7 +259,7 @@ test("presets: hours follow from the rate, projected networks at the paper's slo
     small: architecture("slm-126m"),
     large: architecture("llm-771m"),
     projection: { experts: 32, capacity: 32, vector: 32 },
-    tokensPerStep: 65_536,
+    sequences: 64,
   });
   assert.equal(networks.small.parameters, parameterCount(architecture("slm-126m")));
   assert.ok(networks.adapted.trainingFlopsPerToken < 0.75 * networks.large.trainingFlopsPerToken);
@@ -276,6 +278,51 @@ test("presets: hours follow from the rate, projected networks at the paper's slo
   near(pn.hours, (PROJECTED_SLOWDOWN * pn.flops) / 1e14 / 3600, 1e-12);
   near(row(plan, "slm-is").total.hours, 3 * (row(plan, "slm-is").perDomain.hours as number), 1e-12);
   near(pretrainingInPaperProportions(PAPER_PRETRAINING.slm)["slm-is"], PAPER_PRETRAINING["slm-is"], 1e-12);
+});
+
+test("a projected network is priced as it is trained: a pass composes as many experts as it has sequences", () => {
+  const { architecture, vocabulary } = PRESETS.tiny;
+  const small = { ...architecture, vocabulary };
+  const [batch, accumulate] = [16, 3];
+  const config = completeConfig({
+    name: "priced",
+    data: { train: "-" },
+    training: { batch, accumulate, budget: { steps: 1 } },
+  });
+  for (const experts of [4, 256]) {
+    const projection = { experts, capacity: 8, vector: 8 };
+    const { projected } = networksOf({ small, large: small, projection, sequences: batch });
+    const trained = flopsPerStep(config, { architecture: { ...small, projection } });
+    near(projected.trainingFlopsPerToken * batch * accumulate * small.context, trained, 1e-12);
+  }
+});
+
+test("a mixture of domains takes one resampled pretraining, and its readings are the same for all of them", () => {
+  const request = paperRequest(7, 1e6);
+  const mixed = makePlan({ ...request, figures: { ...request.figures, mixedSampling: true } });
+  assert.deepEqual(row(mixed, "slm-is").footprint, row(mixed, "slm").footprint);
+  assert.equal(row(makePlan(request), "slm-is").footprint.parameters, 7 * PAPER_PARAMETERS.small);
+  const figures = {
+    generic: { documents: [100, 900], tokens: [10_000, 90_000] },
+    domains: [
+      { name: "law", counts: [90, 10] },
+      { name: "sport", counts: [5, 95] },
+      { name: "unwanted", counts: [1, 0] },
+    ],
+  };
+  const options = { smoothing: { kind: "none" }, budget: { budgetTokens: 1e6 } } as const;
+  const readings = (shares?: Record<string, number>) =>
+    reportDomains([figures], { ...options, shares }).map(
+      ({ diagnosis }) => diagnosis.repetitions?.chosen.max,
+    );
+  /* tokens of each cluster that are read, of those it has */
+  const often = (share: number) => Math.max((share * 1e6) / 10_000, ((1 - share) * 1e6) / 90_000);
+  const nearAll = (actual: readonly (number | undefined)[], expected: readonly number[]) => {
+    for (const [i, value] of expected.entries()) near(actual[i], value, 1e-12);
+  };
+  nearAll(readings(), [often(0.9), often(0.05), often(1)]);
+  const all = often((3 * 0.9 + 0.05) / 4);
+  nearAll(readings({ law: 3, sport: 1, unwanted: 0 }), [all, all, all]);
 });
 
 test("figures out of range are refused", () => {
