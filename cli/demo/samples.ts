@@ -22,7 +22,7 @@ export async function writeSample(
   try {
     const ids = [tokenizer.endOfText, ...(await tokenizer.encode(PROMPT))];
     const stream = tokenizer.decodeStream();
-    const options = { ...SAMPLING, count: TOKENS, stop: tokenizer.endOfText, random: new Random(1) };
+    const options = { ...SAMPLING, count: TOKENS, stop: tokenizer.endsOfText, random: new Random(1) };
     let text = "";
     const add = (piece: string) => {
       text += piece;

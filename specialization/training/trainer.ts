@@ -454,7 +454,7 @@ export class Trainer {
       const ids = [tokenizer.endOfText, ...(await tokenizer.encode(prompt))];
       const random = new Random(seed, this.#step * 1000 + i);
       const out: number[] = [];
-      const options = { ...samples, count: samples.tokens, stop: tokenizer.endOfText, random };
+      const options = { ...samples, count: samples.tokens, stop: tokenizer.endsOfText, random };
       for await (const token of this.#generator.generate(ids, options)) out.push(token);
       const text = tokenizer.decode(out);
       this.run.addEvent("sample", { step: this.#step, prompt, text });
