@@ -68,7 +68,7 @@ async function generate(model: string, options: GenerateOptions): Promise<void> 
       const store = await loadParameters(gpu, source, "f32");
       const generator = await Generator.create(gpu, source.architecture, store, "f32");
       const ids = [tokenizer.beginOfText, ...(await tokenizer.encode(prompt))];
-      const stream = tokenizer.decodeStream();
+      const stream = tokenizer.decodeStream({ after: ids });
       const { temperature, topK, topP } = options;
       let text = "";
       let count = 0;

@@ -235,10 +235,16 @@ export class Tokenizer {
     return this.#library.decode(tokens);
   }
 
-  /** A stream that decodes ids one by one, for generation. */
-  decodeStream({ skipSpecial = true }: DecodeOptions = {}): DecodeStream {
-    if (this.#bytes !== undefined) return new ByteDecodeStream((id) => this.#bytesOf(id, skipSpecial));
-    return new WindowDecodeStream((ids) => this.decode(ids, { skipSpecial }));
+  /**
+   * A stream that decodes ids one by one, for generation. `after`: ids that come before, as of a prompt, whose text is not
+   * handed out again; without them the first word would lose its blank as that of a whole text does.
+   */
+  decodeStream({
+    skipSpecial = true,
+    after = [],
+  }: DecodeOptions & { after?: readonly number[] } = {}): DecodeStream {
+    if (this.#bytes !== undefined) return new ByteDecodeStream((id) => this.#bytesOf(id, skipSpecial), after);
+    return new WindowDecodeStream((ids) => this.decode(ids, { skipSpecial }), after);
   }
 
   /** The token of an id as it is written in tokenizer.json; undefined out of range. */

@@ -118,6 +118,27 @@ describe("agreement with the tokenizers package", () => {
     }
   });
 
+  test("a text that goes on after a prompt keeps its first blank", async () => {
+    const path = join(folder, "prompted");
+    await unpack(path, "sentencepiece/tiny-bpe.model", "tiny-bpe/tokenizer.json");
+    let blanks = 0;
+    for (const name of ["tiny-bpe.model", "tokenizer.json"]) {
+      const tokenizer = await Tokenizer.load(join(path, name));
+      const ids = [...(await tokenizer.encode("A prompt, and what comes after it: 3.14 ünï."))];
+      const whole = tokenizer.decode(ids);
+      for (let cut = 0; cut <= ids.length; cut++) {
+        const prompt = tokenizer.decode(ids.slice(0, cut));
+        /* not in the middle of a character */
+        if (!whole.startsWith(prompt)) continue;
+        const stream = tokenizer.decodeStream({ after: [tokenizer.endOfText, ...ids.slice(0, cut)] });
+        const text = ids.slice(cut).reduce((sum, id) => sum + stream.push(id), "") + stream.end();
+        assert.equal(prompt + text, whole, `${name}, after ${cut} tokens`);
+        if (text.startsWith(" ")) blanks++;
+      }
+    }
+    assert.ok(blanks >= 8);
+  });
+
   test("an end of text with a name of its own is found again where the tokenizer was saved", async () => {
     const place = await mkdtemp(join(folder, "ends-"));
     const path = join(place, "tokenizer.json");
