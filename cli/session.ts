@@ -91,7 +91,7 @@ export class Session {
       let given: Tokenizer | undefined;
       if (saved) given = await Tokenizer.load(ownTokenizer!);
       else if (source && config.tokenizer.file === undefined)
-        given = await Tokenizer.load(source.tokenizerPath);
+        given = await Tokenizer.load(source.tokenizerPath, { endOfText: config.tokenizer.endOfText });
       const data = await prepareData(config, cacheOf(config.output.runs), {
         given,
         signal: this.#stop.signal,

@@ -102,7 +102,8 @@ async function evaluate(model: string, options: EvalOptions): Promise<void> {
         `--stride ${options.stride} would leave text out: the model's context is ${context}; give at most that.`,
       );
     }
-    const tokenizer = await Tokenizer.load(source.tokenizerPath);
+    const { tokenizerPath, boundaries } = source;
+    const tokenizer = await Tokenizer.load(tokenizerPath, { boundaries });
     await withGpu({ adapter: options.adapter }, async (gpu) => {
       const store = await loadParameters(gpu, source, "f32");
       const evaluator = await Evaluator.create(gpu, source.architecture, store, {

@@ -33,8 +33,8 @@ async function exportModel(model: string, options: ExportOptions): Promise<void>
   const { format, out, dtype, force = false } = options;
   const source = await openArgument(model, options);
   try {
-    const { architecture, name, path, step, expert, tokenizerPath } = source;
-    const common = { architecture, read: source.read, tokenizerPath, dtype, force };
+    const { architecture, name, path, step, expert, tokenizerPath, boundaries } = source;
+    const common = { architecture, read: source.read, tokenizerPath, boundaries, dtype, force };
     const written =
       format === "hf" ? await exportHuggingFace(out, common) : await exportGguf(out, { ...common, name });
     const parameters = parameterCount(architecture);

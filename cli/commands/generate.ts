@@ -62,12 +62,13 @@ async function generate(model: string, options: GenerateOptions): Promise<void> 
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
   const source = await openArgument(model, options);
   try {
-    const tokenizer = await Tokenizer.load(source.tokenizerPath);
+    const { tokenizerPath, boundaries } = source;
+    const tokenizer = await Tokenizer.load(tokenizerPath, { boundaries });
     await withGpu({ adapter: options.adapter }, async (gpu) => {
       const store = await loadParameters(gpu, source, "f32");
       const generator = await Generator.create(gpu, source.architecture, store, "f32");
-      const ids = [tokenizer.endOfText, ...(await tokenizer.encode(prompt))];
-      const stream = tokenizer.decodeStream();
+      const ids = [tokenizer.beginOfText, ...(await tokenizer.encode(prompt))];
+      const stream = tokenizer.decodeStream({ after: ids });
       const { temperature, topK, topP } = options;
       let text = "";
       let count = 0;
@@ -78,7 +79,7 @@ async function generate(model: string, options: GenerateOptions): Promise<void> 
         topK,
         topP,
         count: options.tokens,
-        stop: tokenizer.endOfText,
+        stop: tokenizer.endsOfText,
         random: new Random(seed),
       })) {
         const piece = stream.push(token);

@@ -21,8 +21,8 @@ export async function writeSample(
   const generator = await Generator.create(gpu, architecture, parameters, "f32");
   try {
     const ids = [tokenizer.endOfText, ...(await tokenizer.encode(PROMPT))];
-    const stream = tokenizer.decodeStream();
-    const options = { ...SAMPLING, count: TOKENS, stop: tokenizer.endOfText, random: new Random(1) };
+    const stream = tokenizer.decodeStream({ after: ids });
+    const options = { ...SAMPLING, count: TOKENS, stop: tokenizer.endsOfText, random: new Random(1) };
     let text = "";
     const add = (piece: string) => {
       text += piece;

@@ -7,7 +7,7 @@ import { open, stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { CorpusError, ResumeError, SKIP_BAD_RECORDS, shortReason } from "./errors.js";
+import { CorpusError, ForeignBytesError, ResumeError, SKIP_BAD_RECORDS, shortReason } from "./errors.js";
 import { decompressZstd } from "./zstd.js";
 
 const CHUNK_BYTES = 256 * 1024;
@@ -101,7 +101,7 @@ async function detectCompression(path: string, size: number): Promise<Compressio
     if (magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50) return "zstd";
   }
   if (head.toString("latin1").startsWith("version https://git-lfs.github.com/spec/")) {
-    throw new CorpusError({
+    throw new ForeignBytesError({
       file: path,
       reason: "is a Git LFS pointer, not the data",
       remedy: "Fetch the data: git lfs pull",
@@ -109,7 +109,7 @@ async function detectCompression(path: string, size: number): Promise<Compressio
   }
   const foreign = FOREIGN_MAGIC.find(([magic]) => head.subarray(0, magic.length).equals(magic));
   if (foreign !== undefined) {
-    throw new CorpusError({
+    throw new ForeignBytesError({
       file: path,
       byte: 0,
       reason: `is a ${foreign[1]} archive, which is not supported`,
@@ -119,7 +119,7 @@ async function detectCompression(path: string, size: number): Promise<Compressio
   const promised = /\.(gz|zst)$/i.exec(path);
   if (promised !== null) {
     const shown = head.length === 0 ? "the file is empty" : `it begins with ${head.toString("hex", 0, 4)}`;
-    throw new CorpusError({
+    throw new ForeignBytesError({
       file: path,
       byte: 0,
       reason: `is named ${promised[0]} but is not ${promised[1].toLowerCase() === "gz" ? "gzip" : "Zstandard"}: ${shown}`,

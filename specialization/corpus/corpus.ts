@@ -4,7 +4,7 @@
  */
 import type { Document, Position } from "./document.js";
 import type { DuplicateIndex } from "./duplicates.js";
-import { CorpusError, ResumeError } from "./errors.js";
+import { CorpusError, ForeignBytesError, ResumeError } from "./errors.js";
 import { readJsonLines } from "./jsonl.js";
 import { readParquet } from "./parquet.js";
 import type { ReadingRules } from "./records.js";
@@ -166,6 +166,10 @@ class ShardedCorpus implements Corpus {
       }
     } catch (error) {
       if (!(error instanceof CorpusError) || error.fatal) throw error;
+      if (shard.format === "tree" && error instanceof ForeignBytesError) {
+        bad.report.binaryFiles += 1;
+        return;
+      }
       // A file that breaks off: under `skip` what came before it stays, and the next file follows.
       bad.reject(error);
     }

@@ -54,6 +54,14 @@ export class ResumeError extends CorpusError {
   }
 }
 
+/** A file whose bytes are neither text nor compressed in a way that is read; among others of a folder it is left out. */
+export class ForeignBytesError extends CorpusError {
+  constructor(details: CorpusErrorDetails) {
+    super(details);
+    this.name = "ForeignBytesError";
+  }
+}
+
 function describe({ file, line, byte, row, reason, remedy }: CorpusErrorDetails): string {
   const places = [
     line === undefined ? undefined : `line ${line}`,

@@ -30,7 +30,7 @@ export interface CorpusReport {
   skippedRecords: SkippedRecord[];
   /** Records whose text is empty or white space. */
   empty: number;
-  /** Files of a folder that hold a NUL byte and are therefore not text. */
+  /** Files of a folder that are not text: they hold a NUL byte, are archives or stand for what Git LFS keeps. */
   binaryFiles: number;
   /** Symbolic links inside a folder, which are not followed. */
   symbolicLinks: number;

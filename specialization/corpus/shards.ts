@@ -58,11 +58,14 @@ export async function* listShards(
   for (const given of paths) {
     const path = sep === "\\" ? given.replaceAll("\\", "/") : given;
     const attributes = await statIfThere(path);
-    if (attributes === undefined && picomatch.scan(path).isGlob) {
-      for (const match of await expandGlob(path, tree)) {
-        if (isNew(match)) yield { path: match, format: formatOf(match, format, await statFile(match)) };
+    if (attributes === undefined) {
+      const place = await existingFolder(path);
+      if (picomatch.scan(place.rest).isGlob) {
+        for (const match of await expandGlob(path, place, tree)) {
+          if (isNew(match)) yield { path: match, format: formatOf(match, format, await statFile(match)) };
+        }
+        continue;
       }
-      continue;
     }
     const folderFormat = format ?? "tree";
     if (attributes?.isDirectory() === true && folderFormat === "tree") {
@@ -105,11 +108,32 @@ function formatOf(path: string, format: CorpusFormat | undefined, attributes: St
   });
 }
 
+interface Place {
+  readonly folder: string;
+  readonly rest: string;
+}
+
+/**
+ * The longest beginning of a path that is a folder, and the rest. What is there is meant as it is written: the name of
+ * a folder such as "project (copy)" or "[lab]" is no part of a glob.
+ */
+async function existingFolder(path: string): Promise<Place> {
+  for (let slash = path.lastIndexOf("/"); slash >= 0; slash = path.lastIndexOf("/", slash - 1)) {
+    const folder = slash === 0 ? "/" : path.slice(0, slash);
+    if ((await statIfThere(folder))?.isDirectory()) return { folder, rest: path.slice(slash + 1) };
+    if (slash === 0) break;
+  }
+  return { folder: ".", rest: path };
+}
+
 /** Files that match a glob, in code-point order; symbolic links are followed. */
-async function expandGlob(pattern: string, { exclude }: TreeRules): Promise<string[]> {
-  const { base, glob } = picomatch.scan(pattern);
-  const root = base === "" ? "." : base;
-  const isMatch = picomatch(glob);
+async function expandGlob(
+  pattern: string,
+  { folder: root, rest: glob }: Place,
+  { exclude }: TreeRules,
+): Promise<string[]> {
+  /* a leading "!" would stand for every other file there is */
+  const isMatch = picomatch(glob, { nonegate: true });
   const isExcluded = exclude.length === 0 ? () => false : matcher(exclude);
   // Without ** a match has as many parts as the pattern, so nothing deeper need be read.
   const depth = glob.includes("**") ? Number.POSITIVE_INFINITY : glob.split("/").length;
@@ -133,11 +157,11 @@ async function expandGlob(pattern: string, { exclude }: TreeRules): Promise<stri
       if (target.isDirectory()) {
         if (level < depth) await walk(path, level + 1, [...ancestors, real]);
       } else if (isMatch(path)) {
-        matches.push(base === "" ? path : join(root, path).split(sep).join("/"));
+        matches.push(join(root, path).split(sep).join("/"));
       }
     }
   }
-  if ((await statIfThere(root)) !== undefined) await walk("", 1, []);
+  await walk("", 1, []);
   if (matches.length === 0) {
     throw new CorpusError({
       file: pattern,

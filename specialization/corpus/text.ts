@@ -58,7 +58,8 @@ export async function* readText(
       }
       const text = decode(shard, record, bad);
       if (text !== undefined) {
-        const trimmed = text.replace(/^(?:[^\S\n]*\n)+|\s+$/g, "");
+        /* no expression for the end: from every place of a long run of blanks it would look for the end anew */
+        const trimmed = text.replace(/^(?:[^\S\n]*\n)+/, "").trimEnd();
         yield { text: trimmed, shard, offset: record.offset, end: record.end };
       }
     }

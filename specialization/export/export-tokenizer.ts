@@ -1,10 +1,14 @@
 /** The tokenizer that goes with an exported model: opened, and checked against the model's vocabulary. */
-import { Tokenizer } from "../tokenizer/index.js";
+import { type TextBoundaries, Tokenizer } from "../tokenizer/index.js";
 import { FormatError } from "./errors.js";
 
 /** Opens the tokenizer at `path` for a model of `vocabulary` rows. Throws FormatError and TokenizerError. */
-export async function tokenizerFor(path: string, vocabulary: number): Promise<Tokenizer> {
-  const tokenizer = await Tokenizer.load(path);
+export async function tokenizerFor(
+  path: string,
+  vocabulary: number,
+  boundaries?: TextBoundaries,
+): Promise<Tokenizer> {
+  const tokenizer = await Tokenizer.load(path, { boundaries });
   if (tokenizer.vocabularySize <= vocabulary) return tokenizer;
   throw new FormatError({
     file: path,

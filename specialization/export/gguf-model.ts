@@ -5,6 +5,7 @@
  */
 import { type Architecture, headDimension } from "../models/architecture.js";
 import type { ModelWeights } from "../models/model-weights.js";
+import type { TextBoundaries } from "../tokenizer/index.js";
 import { tokenizerFor } from "./export-tokenizer.js";
 import { GGUF_MAGIC, type GgufTensor, type GgufValue, writeGguf } from "./gguf.js";
 import { tokenizerMetadata } from "./gguf-tokenizer.js";
@@ -33,6 +34,8 @@ const FILE_TYPE: Readonly<Record<ExportType, number>> = { f32: 0, f16: 1, bf16: 
 export interface GgufOptions extends ModelWeights {
   /** A tokenizer.json, or anything else that `Tokenizer.load` opens; it must be byte-level with GPT-2's pattern. */
   readonly tokenizerPath: string;
+  /** Where the model says itself how a text begins and ends; by default both is the tokenizer's end of text. */
+  readonly boundaries?: TextBoundaries;
   /** The model's name as tools show it. */
   readonly name: string;
   /** How matrices are stored; norms stay f32, as llama.cpp requires. Default f32. */
@@ -48,9 +51,9 @@ export interface GgufOptions extends ModelWeights {
  */
 export async function exportGguf(
   path: string,
-  { architecture, read, tokenizerPath, name, dtype = "f32", force = false }: GgufOptions,
+  { architecture, read, tokenizerPath, boundaries, name, dtype = "f32", force = false }: GgufOptions,
 ): Promise<{ bytes: number; sha256: string }> {
-  const tokenizer = await tokenizerFor(tokenizerPath, architecture.vocabulary);
+  const tokenizer = await tokenizerFor(tokenizerPath, architecture.vocabulary, boundaries);
   const metadata = new Map([
     ...modelMetadata(architecture, name, dtype),
     ...tokenizerMetadata(tokenizer, architecture.vocabulary),

@@ -52,7 +52,6 @@ export function tokenizerMetadata(tokenizer: Tokenizer, vocabulary: number): [st
     tokens.push(token ?? `[PAD${id}]`);
     types.push(token === undefined ? UNUSED : tokenizer.isSpecial(id) ? CONTROL : NORMAL);
   }
-  const endOfText: GgufValue = { type: "u32", value: tokenizer.endOfText };
   return [
     ["tokenizer.ggml.model", { type: "string", value: "gpt2" }],
     ["tokenizer.ggml.pre", { type: "string", value: pattern }],
@@ -62,9 +61,8 @@ export function tokenizerMetadata(tokenizer: Tokenizer, vocabulary: number): [st
       "tokenizer.ggml.merges",
       { type: "array", of: "string", values: merges.map((parts) => parts.join(" ")) },
     ],
-    // a document begins where the one before it has ended
-    ["tokenizer.ggml.bos_token_id", endOfText],
-    ["tokenizer.ggml.eos_token_id", endOfText],
+    ["tokenizer.ggml.bos_token_id", { type: "u32", value: tokenizer.beginOfText }],
+    ["tokenizer.ggml.eos_token_id", { type: "u32", value: tokenizer.endOfText }],
     ["tokenizer.ggml.add_bos_token", { type: "bool", value: false }],
     ["tokenizer.ggml.add_eos_token", { type: "bool", value: false }],
     ["tokenizer.ggml.add_space_prefix", { type: "bool", value: false }],

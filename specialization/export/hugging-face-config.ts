@@ -3,7 +3,9 @@
  * that this project's transformer does not compute.
  * Source of the keys and defaults: transformers, configuration_llama.py (4.x, and 5.x for rope_parameters).
  */
+import { basename } from "node:path";
 import { type Architecture, architectureProblems } from "../models/architecture.js";
+import type { TextBoundaries } from "../tokenizer/index.js";
 import { FormatError } from "./errors.js";
 import type { ExportType } from "./storage.js";
 
@@ -12,7 +14,7 @@ const TORCH_TYPE: Readonly<Record<ExportType, string>> = { f32: "float32", f16: 
 /** The contents of config.json. */
 export function buildConfig(
   a: Architecture,
-  options: { dtype: ExportType; endOfText: number },
+  { dtype, ...boundaries }: Required<TextBoundaries> & { readonly dtype: ExportType },
 ): Record<string, unknown> {
   return {
     architectures: ["LlamaForCausalLM"],
@@ -35,12 +37,31 @@ export function buildConfig(
     tie_word_embeddings: a.tied,
     initializer_range: 0.02,
     use_cache: true,
-    // a document begins where the one before it has ended
-    bos_token_id: options.endOfText,
-    eos_token_id: options.endOfText,
+    ...boundaryIds(boundaries),
     pad_token_id: null,
-    torch_dtype: TORCH_TYPE[options.dtype],
+    torch_dtype: TORCH_TYPE[dtype],
   };
+}
+
+/** The keys of config.json and generation_config.json for where a text begins and ends. */
+export function boundaryIds({ begin, ends }: Required<TextBoundaries>): Record<string, unknown> {
+  return { bos_token_id: begin, eos_token_id: ends.length === 1 ? ends[0] : ends };
+}
+
+/** Where a text begins and ends, of a config.json or generation_config.json. Throws FormatError naming the key. */
+export function readBoundaries(config: unknown, file: string): TextBoundaries {
+  const idsOf = (key: string): number[] => {
+    const ids: unknown[] = isObject(config) ? [config[key] ?? []].flat() : [];
+    if (ids.every((id) => Number.isSafeInteger(id))) return ids as number[];
+    throw new FormatError({
+      file,
+      key,
+      value: isObject(config) ? config[key] : config,
+      problem: "the id of a token, or a list of ids, is expected",
+      remedy: `Correct the ${basename(file)}.`,
+    });
+  };
+  return { begin: idsOf("bos_token_id")[0], ends: idsOf("eos_token_id") };
 }
 
 const OTHER_MODEL = "Only Llama-shaped models (RMSNorm, RoPE, SwiGLU, no biases) can be imported.";

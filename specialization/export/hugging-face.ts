@@ -4,8 +4,9 @@
 
 import { join } from "node:path";
 import type { ModelWeights } from "../models/model-weights.js";
+import type { TextBoundaries } from "../tokenizer/index.js";
 import { tokenizerFor } from "./export-tokenizer.js";
-import { buildConfig } from "./hugging-face-config.js";
+import { boundaryIds, buildConfig } from "./hugging-face-config.js";
 import { plainReader, plainTensors } from "./layout.js";
 import { replaceFolder, writeText } from "./replace.js";
 import { type TensorEntry, writeSafetensors } from "./safetensors.js";
@@ -23,6 +24,8 @@ const FILES = [
 export interface HuggingFaceOptions extends ModelWeights {
   /** A tokenizer.json, or anything else that `Tokenizer.load` opens. */
   readonly tokenizerPath: string;
+  /** Where the model says itself how a text begins and ends; by default both is the tokenizer's end of text. */
+  readonly boundaries?: TextBoundaries;
   /** How weights are stored. Default f32. */
   readonly dtype?: ExportType;
   /** Replace an earlier export at the same place. */
@@ -35,22 +38,24 @@ export interface HuggingFaceOptions extends ModelWeights {
  */
 export async function exportHuggingFace(
   folder: string,
-  { architecture, read, tokenizerPath, dtype = "f32", force = false }: HuggingFaceOptions,
+  { architecture, read, tokenizerPath, boundaries, dtype = "f32", force = false }: HuggingFaceOptions,
 ): Promise<{ bytes: number; sha256: string }> {
-  const tokenizer = await tokenizerFor(tokenizerPath, architecture.vocabulary);
-  const endOfText = tokenizer.endOfText;
-  const endToken = tokenizer.idToToken(endOfText)!;
+  const tokenizer = await tokenizerFor(tokenizerPath, architecture.vocabulary, boundaries);
+  const ids = { begin: tokenizer.beginOfText, ends: tokenizer.endsOfText };
+  const tokens = {
+    bos_token: tokenizer.idToToken(tokenizer.beginOfText)!,
+    eos_token: tokenizer.idToToken(tokenizer.endOfText)!,
+  };
   const contents = tokenizer.toJSON();
   const json: Record<string, object> = {
-    "config.json": buildConfig(architecture, { dtype, endOfText }),
-    "generation_config.json": { _from_model_config: true, bos_token_id: endOfText, eos_token_id: endOfText },
-    "special_tokens_map.json": { bos_token: endToken, eos_token: endToken },
+    "config.json": buildConfig(architecture, { dtype, ...ids }),
+    "generation_config.json": { _from_model_config: true, ...boundaryIds(ids) },
+    "special_tokens_map.json": tokens,
     "tokenizer.json": contents,
     "tokenizer_config.json": {
       tokenizer_class: "PreTrainedTokenizerFast",
       added_tokens_decoder: Object.fromEntries(contents.added_tokens.map(({ id, ...token }) => [id, token])),
-      bos_token: endToken,
-      eos_token: endToken,
+      ...tokens,
       add_bos_token: false,
       add_eos_token: false,
       clean_up_tokenization_spaces: false,

@@ -6,9 +6,10 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Architecture } from "../models/architecture.js";
 import type { ModelWeights } from "../models/model-weights.js";
+import type { TextBoundaries } from "../tokenizer/index.js";
 import { isRealType } from "./element-types.js";
 import { FormatError, fileError } from "./errors.js";
-import { readConfig } from "./hugging-face-config.js";
+import { readBoundaries, readConfig } from "./hugging-face-config.js";
 import { packedTensors, plainTensors } from "./layout.js";
 import { SafetensorsFile } from "./safetensors.js";
 
@@ -19,13 +20,17 @@ const DERIVED = /^model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/;
 export interface ImportedModel extends ModelWeights {
   /** The tokenizer.json of the folder; undefined where it has none. */
   readonly tokenizerPath: string | undefined;
+  /** How a text begins and ends for the model, as far as the folder says so. */
+  readonly boundaries: TextBoundaries;
   close(): Promise<void>;
 }
 
 /** Opens a folder. Close the model after use. Throws FormatError for anything damaged, missing or not supported. */
 export async function importHuggingFace(folder: string): Promise<ImportedModel> {
   const configPath = join(folder, "config.json");
-  const architecture = readConfig(await readJson(configPath), configPath);
+  const config = await readJson(configPath);
+  const architecture = readConfig(config, configPath);
+  const boundaries = await boundariesOf(folder, readBoundaries(config, configPath));
   const weights = await Weights.open(folder);
   try {
     checkTensors(architecture, weights, configPath);
@@ -37,6 +42,7 @@ export async function importHuggingFace(folder: string): Promise<ImportedModel> 
   const tokenizer = join(folder, "tokenizer.json");
   return {
     architecture,
+    boundaries,
     tokenizerPath: (await isFile(tokenizer)) ? tokenizer : undefined,
     close: () => weights.close(),
     async read(name) {
@@ -51,6 +57,14 @@ export async function importHuggingFace(folder: string): Promise<ImportedModel> 
       return values;
     },
   };
+}
+
+/** With what generation_config.json adds to config.json, such as the end of a turn in a conversation. */
+async function boundariesOf(folder: string, { begin, ends }: TextBoundaries): Promise<TextBoundaries> {
+  const path = join(folder, "generation_config.json");
+  if (!(await isFile(path))) return { begin, ends };
+  const more = readBoundaries(await readJson(path), path);
+  return { begin: begin ?? more.begin, ends: [...new Set([...ends, ...more.ends])] };
 }
 
 /** The tensors of one or several safetensors files. */

@@ -12,6 +12,7 @@ import { storedTensors } from "../models/load.js";
 import { mergeAdapter } from "../models/low-rank.js";
 import type { ModelWeights } from "../models/model-weights.js";
 import { expertVectors, projectExpert } from "../models/projection.js";
+import type { TextBoundaries } from "../tokenizer/index.js";
 import { CHECKPOINT_FILES, readState } from "../training/checkpoint.js";
 import { RunError } from "../training/run-error.js";
 import { listCheckpoints, RUN_FILES, runPath } from "../training/run-folder.js";
@@ -41,6 +42,8 @@ export interface ExportSource extends ModelWeights {
   /** The expert that it is, of a projected network. */
   readonly expert?: number;
   readonly tokenizerPath: string;
+  /** How a text begins and ends for the model, where its folder says so: of a Hugging Face folder. */
+  readonly boundaries?: TextBoundaries;
   close(): Promise<void>;
 }
 

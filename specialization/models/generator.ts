@@ -86,20 +86,20 @@ export class Generator {
   }
 
   /**
-   * Continues a prompt: yields tokens until `stop`, or `count` of them. When the context is full, its later half is
+   * Continues a prompt: yields tokens until one of `stop`, or `count` of them. When the context is full, its later half is
    * read again as a new beginning.
    */
   async *generate(
     prompt: readonly number[],
-    options: SamplingOptions & { count: number; stop?: number; random: Random },
+    options: SamplingOptions & { count: number; stop?: readonly number[]; random: Random },
   ): AsyncGenerator<number, void> {
-    const { count, stop, random } = options;
+    const { count, stop = [], random } = options;
     const history = [...prompt.slice(-Math.max(1, this.capacity - 1))];
     this.reset();
     let logits = await this.read(history);
     for (let i = 0; i < count; i++) {
       const token = sample(logits, options, random);
-      if (token === stop) return;
+      if (stop.includes(token)) return;
       yield token;
       history.push(token);
       if (i + 1 === count) return;

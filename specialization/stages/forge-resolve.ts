@@ -9,6 +9,7 @@ import type { Resolution } from "../training/config-file.js";
 import {
   type Budget,
   DEFAULT_STEPS,
+  endOfTrainedTokenizer,
   knownSteps,
   LARGEST_TRAINED_VOCABULARY,
   resolveModel,
@@ -148,6 +149,7 @@ function* problemsOf(
       "tokenizer.file has a vocabulary of its own; remove one of the two keys.",
     );
   }
+  if (parsed.tokenizer.file === undefined) yield* endOfTrainedTokenizer(parsed);
   const { model, largeModel } = config;
   const own = given("largeModel") ? [["largeModel", largeModel] as const] : [];
   for (const [group, sizes] of [["model", model] as const, ...own]) {

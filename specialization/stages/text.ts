@@ -191,8 +191,8 @@ class Later<T> {
 
 async function tokenizerOf(job: Job): Promise<Tokenizer> {
   const { config, stages, signal } = job;
-  const { file, vocabulary } = config.tokenizer;
-  if (file !== undefined) return Tokenizer.load(file);
+  const { file, vocabulary, endOfText } = config.tokenizer;
+  if (file !== undefined) return Tokenizer.load(file, { endOfText });
   /* what repeats does no harm here, and a set is registered as read only once */
   const [, { set, print }] = await genericSources({
     ...config,

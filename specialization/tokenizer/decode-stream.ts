@@ -15,8 +15,9 @@ export class ByteDecodeStream implements DecodeStream {
   // ignoreBOM: a leading U+FEFF is text like any other
   #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-  constructor(bytesOf: (id: number) => Uint8Array) {
+  constructor(bytesOf: (id: number) => Uint8Array, after: readonly number[] = []) {
     this.#bytesOf = bytesOf;
+    for (const id of after) this.push(id);
   }
 
   push(id: number): string {
@@ -40,8 +41,10 @@ export class WindowDecodeStream implements DecodeStream {
   /** How many ids of the window have had their text handed out. */
   #done = 0;
 
-  constructor(decode: (ids: readonly number[]) => string) {
+  constructor(decode: (ids: readonly number[]) => string, after: readonly number[] = []) {
     this.#decode = decode;
+    this.#ids = [...after];
+    this.#done = after.length;
   }
 
   push(id: number): string {

@@ -1,6 +1,7 @@
 // The tokenizer's public face: text to ids and back, training, and token shards.
 
 export type { DecodeStream } from "./decode-stream.js";
+export { END_OF_TEXT, type TextBoundaries } from "./end-of-text.js";
 export { TokenizerError, TokenShardsError } from "./errors.js";
 export type { DocumentPosition } from "./segment.js";
 export {
@@ -13,7 +14,6 @@ export { type EncodedTexts, TokenPool } from "./token-pool.js";
 export { type TokenDocument, type TokenManifest, TokenShards } from "./token-shards.js";
 export {
   type DecodeOptions,
-  END_OF_TEXT,
   LARGEST_TRAINED_VOCABULARY,
   type OpenOptions,
   SMALLEST_VOCABULARY,

@@ -132,9 +132,10 @@ function normalizerOf(model: SentencePieceModel): TokenizerContents["normalizer"
       precompiled_charsmap: Buffer.from(model.charsMap).toString("base64"),
     });
   if (model.removeExtraWhitespaces) {
-    // \A and \z: in this dialect ^ and $ match at every line
-    replace("\\A +| +\\z", "");
+    // first to one blank each: from every place of a long run " +\z" would look for the end anew
     replace(" {2,}", " ");
+    // \A and \z: in this dialect ^ and $ match at every line
+    replace("\\A | \\z", "");
   }
   if (model.addDummyPrefix)
     steps.push({ type: "Prepend", prepend: model.escapeWhitespaces ? METASPACE : " " });

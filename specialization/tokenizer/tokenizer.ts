@@ -8,6 +8,13 @@ import { basename, dirname, extname, join } from "node:path";
 import { characterBytes, tokenBytes } from "./byte-alphabet.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
 import { ByteDecodeStream, type DecodeStream, WindowDecodeStream } from "./decode-stream.js";
+import {
+  END_OF_TEXT,
+  END_OF_TEXT_NAMES,
+  readEndOfText,
+  type TextBoundaries,
+  writeEndOfText,
+} from "./end-of-text.js";
 import { TokenizerError } from "./errors.js";
 import { LibraryEncoder } from "./library-encoder.js";
 import { readSentencePiece } from "./sentence-piece.js";
@@ -24,19 +31,6 @@ import {
 } from "./tokenizer-file.js";
 import { trainMerges, WordCounts } from "./trainer.js";
 
-/** The special token this project appends to every document. */
-export const END_OF_TEXT = "<|endoftext|>";
-/** Names other tokenizers give to it, the likeliest first. */
-const END_OF_TEXT_NAMES = [
-  END_OF_TEXT,
-  "<|end_of_text|>",
-  "</s>",
-  "<eos>",
-  "<|im_end|>",
-  "<|eot_id|>",
-  "[SEP]",
-];
-
 export const SMALLEST_VOCABULARY = 300;
 export const LARGEST_TRAINED_VOCABULARY = 30_000;
 
@@ -52,8 +46,13 @@ export interface TrainingOptions {
 }
 
 export interface OpenOptions {
-  /** The token that ends documents, where it is not one of the usual names. */
+  /** The token that ends documents, where it is neither named beside the tokenizer nor has one of the usual names. */
   endOfText?: string;
+  /**
+   * Those of the model that the tokenizer is opened for. Ids that are no special tokens are left aside: configurations
+   * of models keep the ids of other tokenizers when nobody has set them.
+   */
+  boundaries?: TextBoundaries;
 }
 
 export interface DecodeOptions {
@@ -77,9 +76,12 @@ export class Tokenizer {
   readonly #skipped: Set<number>;
   readonly #bytes: (Uint8Array | undefined)[] | undefined;
   readonly #encoder: BytePairEncoder | LibraryEncoder;
-  readonly #endOfText: number | undefined;
+  /** The one that this project writes comes first. */
+  readonly #endsOfText: readonly number[];
+  readonly #beginOfText: number | undefined;
 
-  private constructor(contents: TokenizerContents, file: string, options: OpenOptions) {
+  /** `named`: the end of text as the files of the tokenizer name it. */
+  private constructor(contents: TokenizerContents, file: string, options: OpenOptions, named?: string) {
     this.file = file;
     this.#contents = contents;
     this.#tokens = tokensById(contents);
@@ -96,12 +98,17 @@ export class Tokenizer {
       : new LibraryEncoder(contents, file);
     this.lossless = plain;
     this.#bytes = contents.decoder?.type === "ByteLevel" ? [] : undefined;
-    const name = options.endOfText ?? END_OF_TEXT_NAMES.find((each) => this.#ids.has(each));
-    this.#endOfText = name === undefined ? undefined : this.#ids.get(name);
-    if (name !== undefined && this.#endOfText === undefined)
+    const { endOfText, boundaries = { ends: [] } } = options;
+    const ends = boundaries.ends.filter((id) => this.#special.has(id));
+    const name = endOfText ?? (ends.length > 0 ? undefined : this.#endOfTextName(named));
+    const end = name === undefined ? undefined : this.#ids.get(name);
+    this.#endsOfText = end === undefined ? ends : [...new Set([end, ...ends])];
+    if (boundaries.begin !== undefined && this.#special.has(boundaries.begin))
+      this.#beginOfText = boundaries.begin;
+    if (name !== undefined && end === undefined)
       throw new TokenizerError({
         file,
-        key: "endOfText",
+        key: "tokenizer.endOfText",
         value: name,
         problem: "no such token in the vocabulary",
         remedy: "Name a token that is in it.",
@@ -113,7 +120,7 @@ export class Tokenizer {
    * (vocab.json or encoder.json, and merges.txt or vocab.bpe). Throws TokenizerError.
    */
   static async load(path: string, options: OpenOptions = {}): Promise<Tokenizer> {
-    return new Tokenizer(await readContents(path), path, options);
+    return new Tokenizer(await readContents(path), path, options, await readEndOfText(path));
   }
 
   /** A tokenizer from the text or the parsed contents of a tokenizer.json; `name` is named in errors. Throws TokenizerError. */
@@ -179,14 +186,25 @@ export class Tokenizer {
 
   /** Id of the token that ends documents. Throws TokenizerError when the tokenizer has none. */
   get endOfText(): number {
-    if (this.#endOfText === undefined)
+    return this.endsOfText[0]!;
+  }
+
+  /** Ids of the tokens that end a text for the model, that of `endOfText` first. Throws as that does. */
+  get endsOfText(): readonly number[] {
+    if (this.#endsOfText.length === 0)
       throw new TokenizerError({
         file: this.file,
         key: "added_tokens",
         problem: `no token that ends a document (looked for ${END_OF_TEXT_NAMES.join(", ")})`,
-        remedy: "Name it with the option endOfText.",
+        remedy:
+          "Name it: tokenizer.endOfText in a configuration, or eos_token in a tokenizer_config.json beside the file.",
       });
-    return this.#endOfText;
+    return this.#endsOfText;
+  }
+
+  /** Id of the token that comes before a document: by default the one that ended the document before it. */
+  get beginOfText(): number {
+    return this.#beginOfText ?? this.endOfText;
   }
 
   /** Token ids of `text`, without special tokens. Lone surrogates are read as U+FFFD. */
@@ -217,10 +235,16 @@ export class Tokenizer {
     return this.#library.decode(tokens);
   }
 
-  /** A stream that decodes ids one by one, for generation. */
-  decodeStream({ skipSpecial = true }: DecodeOptions = {}): DecodeStream {
-    if (this.#bytes !== undefined) return new ByteDecodeStream((id) => this.#bytesOf(id, skipSpecial));
-    return new WindowDecodeStream((ids) => this.decode(ids, { skipSpecial }));
+  /**
+   * A stream that decodes ids one by one, for generation. `after`: ids that come before, as of a prompt, whose text is not
+   * handed out again; without them the first word would lose its blank as that of a whole text does.
+   */
+  decodeStream({
+    skipSpecial = true,
+    after = [],
+  }: DecodeOptions & { after?: readonly number[] } = {}): DecodeStream {
+    if (this.#bytes !== undefined) return new ByteDecodeStream((id) => this.#bytesOf(id, skipSpecial), after);
+    return new WindowDecodeStream((ids) => this.decode(ids, { skipSpecial }), after);
   }
 
   /** The token of an id as it is written in tokenizer.json; undefined out of range. */
@@ -250,10 +274,16 @@ export class Tokenizer {
     return structuredClone(this.#contents);
   }
 
-  /** Writes a tokenizer.json that `transformers` and `tokenizers` read; the file is whole or not there. */
+  /**
+   * Writes a tokenizer.json that `transformers` and `tokenizers` read; the file is whole or not there. Where reading it
+   * would not find the same end of text, that is named in a tokenizer_config.json beside it.
+   */
   async save(path: string): Promise<void> {
     const temporary = `${path}.${process.pid}.tmp`;
     try {
+      const end = this.#endsOfText.length === 0 ? undefined : this.#tokens[this.endOfText];
+      if (end !== undefined && end !== this.#endOfTextName(await readEndOfText(path)))
+        await writeEndOfText(path, end);
       const handle = await open(temporary, "w");
       try {
         await handle.writeFile(`${JSON.stringify(this.#contents, null, 2)}\n`);
@@ -273,6 +303,12 @@ export class Tokenizer {
         { cause },
       );
     }
+  }
+
+  /** The end of text where it is not given: as it is `named`, or else the first of the usual names that there is. */
+  #endOfTextName(named: string | undefined): string | undefined {
+    if (named !== undefined && this.#ids.has(named)) return named;
+    return END_OF_TEXT_NAMES.find((each) => this.#ids.has(each));
   }
 
   get #library(): LibraryEncoder {

@@ -117,6 +117,18 @@ export function sizesOf(
   );
 }
 
+/** A tokenizer that is trained here has an end of text of its own. */
+export function* endOfTrainedTokenizer({
+  tokenizer: { endOfText },
+}: Pick<ParsedRunConfig, "tokenizer">): Generator<ConfigProblem> {
+  if (endOfText === undefined) return;
+  yield problem(
+    "tokenizer.endOfText",
+    endOfText,
+    "a tokenizer that is trained here has a token of its own for it; remove the key, or set tokenizer.file.",
+  );
+}
+
 /** Steps that fit the budget, as far as it says so before anything has run. */
 export function knownSteps({ steps, tokens }: Budget, tokensPerStep: number): number | undefined {
   const byTokens =
@@ -145,6 +157,7 @@ function* combinationProblems(
       "the weights of model.from belong to a vocabulary already; remove one of the two keys.",
     );
   }
+  if (model.from === undefined && parsed.tokenizer.file === undefined) yield* endOfTrainedTokenizer(parsed);
   if (model.from !== undefined) {
     for (const key of ["preset", ...SIZES] as const) {
       if (model[key] !== undefined) {

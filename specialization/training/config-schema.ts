@@ -83,9 +83,17 @@ export const tokenizer = z
       .optional()
       .meta(IS_PATH)
       .describe("A tokenizer.json to use as it is, instead of training one."),
+    endOfText: z
+      .string()
+      .min(1)
+      .optional()
+      .meta({ computedDefault: "as the tokenizer names it" })
+      .describe("The token of a given tokenizer that ends a document, such as [EOS]."),
   })
   .prefault({})
-  .describe("Where tokens come from. With model.from and neither key, the checkpoint's tokenizer is used.");
+  .describe(
+    "Where tokens come from. With model.from and neither a vocabulary nor a file, the checkpoint's tokenizer is used.",
+  );
 
 /** Keys of the sizes of a transformer. */
 export const modelKeys = {

@@ -156,10 +156,10 @@ export class Evaluator {
     for (let first = 0; first < chosen.length; first += DOCUMENTS_AT_ONCE) {
       const documents = chosen.slice(first, first + DOCUMENTS_AT_ONCE);
       const texts = documents.map((d) => shards.readTokens(d.start, d.length));
-      /* a document is predicted from the end of text that came before it */
+      /* a document is predicted from what comes before it: the end of another text, or a beginning of its own */
       const losses = await this.sequences(
         texts.map((t, i) => ({
-          tokens: [tokenizer.endOfText, ...t],
+          tokens: [tokenizer.beginOfText, ...t],
           from: 1,
           cluster: clusters?.[documents[i].number],
         })),

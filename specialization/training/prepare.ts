@@ -138,13 +138,13 @@ function ofDocumentsAlone({ shards, documents, bytes, duplicates }: CorpusReport
 }
 
 function tokenizerOf(
-  { tokenizer: { file, vocabulary } }: RunConfig,
+  { tokenizer: { file, vocabulary, endOfText } }: RunConfig,
   cache: string,
   print: string,
   set: SetReading,
   { onProgress, signal }: { onProgress?: (progress: PreparationProgress) => void; signal?: AbortSignal },
 ): Promise<Tokenizer> {
-  if (file !== undefined) return Tokenizer.load(file);
+  if (file !== undefined) return Tokenizer.load(file, { endOfText });
   return trainedTokenizer(cache, print, vocabulary as number, () => {
     onProgress?.({ stage: `tokenizer of ${vocabulary}` });
     return stoppable(set.documents(), signal);

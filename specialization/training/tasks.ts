@@ -83,7 +83,7 @@ export async function scoreTask(
 ): Promise<TaskScore> {
   const sequences: { tokens: number[]; from: number }[] = [];
   for (const { context, choices } of questions) {
-    const before = [tokenizer.endOfText, ...(await tokenizer.encode(context))];
+    const before = [tokenizer.beginOfText, ...(await tokenizer.encode(context))];
     for (const choice of choices) {
       const after = [...(await tokenizer.encode(choice))];
       /* a context longer than the model's is cut at its beginning; the choice is always whole if it fits */

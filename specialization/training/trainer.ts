@@ -473,10 +473,11 @@ export class Trainer {
     for (const [i, prompt] of samples.prompts.entries()) {
       const ids = [tokenizer.endOfText, ...(await tokenizer.encode(prompt))];
       const random = new Random(seed, this.#step * 1000 + i);
-      const out: number[] = [];
-      const options = { ...samples, count: samples.tokens, stop: tokenizer.endOfText, random };
-      for await (const token of this.#generator.generate(ids, options)) out.push(token);
-      const text = tokenizer.decode(out);
+      const stream = tokenizer.decodeStream({ after: ids });
+      let text = "";
+      const options = { ...samples, count: samples.tokens, stop: tokenizer.endsOfText, random };
+      for await (const token of this.#generator.generate(ids, options)) text += stream.push(token);
+      text += stream.end();
       this.run.addEvent("sample", { step: this.#step, prompt, text });
       this.listener.onSample?.(this.#step, prompt, text);
     }

@@ -50,6 +50,22 @@ test("a file whose name looks like a glob is that file", async (t) => {
   assert.deepEqual((await readAll({ paths: [join(folder, "data[1].jsonl")] })).texts, ["itself"]);
 });
 
+test("the names of folders that are there are no part of a glob", async (t) => {
+  const folder = scratch(t, {
+    "a (copy) [1]/x.jsonl": one("x"),
+    "a (copy) [1]/{y}/z.jsonl": one("z"),
+    "a copy 1/x.jsonl": one("other"),
+  });
+  const at = (name: string) => join(folder, "a (copy) [1]", name);
+  assert.deepEqual(await shardsOf({ paths: [at("*.jsonl")] }), [at("x.jsonl")]);
+  assert.deepEqual(await shardsOf({ paths: [at("**/*.jsonl")] }), [at("x.jsonl"), at("{y}/z.jsonl")]);
+  assert.deepEqual(await shardsOf({ paths: [at("{y}/[z].jsonl")] }), [at("{y}/z.jsonl")]);
+  assert.match(
+    (await readingError({ paths: [at("missing.jsonl")] })).message,
+    /missing\.jsonl: does not exist/,
+  );
+});
+
 test("relative paths and globs stay relative", (t) => {
   const folder = scratch(t, { "data/a.jsonl": one("a"), "b.jsonl": one("b"), "c.md": "c" });
   const script = `

@@ -49,6 +49,10 @@ test("version control, packages, binary files and what .gitignore names are left
     "src/generated/keep.ts": "kept",
     "src/deep/other.log": "log",
     "logo.png": Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 1]),
+    "a.docx": "PK\x03\x04 text without a NUL byte",
+    "a.tar.xz": Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0]),
+    "empty.gz": "",
+    "model.bin": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n",
     "empty.ts": "",
   });
   const corpus = openCorpus({ paths: [folder] });
@@ -65,7 +69,7 @@ test("version control, packages, binary files and what .gitignore names are left
       "src/main.ts",
     ],
   );
-  assert.equal(report.binaryFiles, 1);
+  assert.equal(report.binaryFiles, 5);
   assert.equal(report.empty, 1);
   assert.ok((await ids(folder, { standardExcludes: false })).includes("node_modules/x/index.js"));
 });

@@ -46,6 +46,13 @@ test("blank lines separate documents", async (t) => {
   }
 });
 
+test("a long run of blanks inside a document takes no longer than other text", async (t) => {
+  const blanks = " ".repeat(2 ** 20);
+  const folder = scratch(t, { "a.txt": `${blanks}\n a${blanks}b${blanks}\n\nc` });
+  const { texts } = await readAll({ paths: [join(folder, "a.txt")], textSeparator: "blank-line" });
+  assert.deepEqual(texts, [` a${blanks}b`, "c"]);
+});
+
 test("a mark separates documents, inside lines and on lines of its own", async (t) => {
   const content = "One.\n<|endoftext|>\n  Two,\n\n still two.<|endoftext|>Three\n<|endoftext|>\n";
   const folder = scratch(t, { "a.txt": content, "b.txt.gz": gzipSync(content) });

@@ -252,6 +252,41 @@ describe("import", () => {
     }
   });
 
+  test("the tokens that begin and end a text stay those of the model", async () => {
+    const specialTokens = ["<|endoftext|>", "<s>", "</s>", "<|im_end|>"];
+    const trained = await Tokenizer.train(randomText(3, 200), { vocabularySize: 480, specialTokens });
+    const own = join(root, "begins.json");
+    writeFileSync(own, JSON.stringify(trained.toJSON()));
+    const folder = newFolder();
+    await exportHuggingFace(folder, { ...randomModel(SMALL), tokenizerPath: own });
+    const again = async (config: Record<string, unknown>, generation: Record<string, unknown> = {}) => {
+      const copy = changed(folder, { bos_token_id: undefined, eos_token_id: undefined, ...config });
+      writeFileSync(join(copy, "generation_config.json"), JSON.stringify(generation));
+      const back = await importHuggingFace(copy);
+      const tokenizer = await Tokenizer.load(copy, { boundaries: back.boundaries });
+      const to = newFolder();
+      await exportHuggingFace(to, { ...back, tokenizerPath: back.tokenizerPath! });
+      await back.close();
+      const ids = ["config.json", "generation_config.json"].map((file) => {
+        const { bos_token_id, eos_token_id } = json(to, file);
+        return [bos_token_id, eos_token_id];
+      });
+      assert.deepEqual(ids[1], ids[0]);
+      const { bos_token, eos_token } = json(to, "tokenizer_config.json");
+      assert.deepEqual(json(to, "special_tokens_map.json"), { bos_token, eos_token });
+      return [...ids[0], bos_token, eos_token, tokenizer.beginOfText, tokenizer.endsOfText];
+    };
+    assert.deepEqual(await again({ bos_token_id: 1, eos_token_id: 2 }), [1, 2, "<s>", "</s>", 1, [2]]);
+    assert.deepEqual(await again({ bos_token_id: 1, eos_token_id: 2 }, { eos_token_id: [3, 2] }), [
+      ...[1, [2, 3], "<s>", "</s>", 1, [2, 3]],
+    ]);
+    const document = ["<|endoftext|>", "<|endoftext|>", 0, [0]];
+    assert.deepEqual(await again({}), [0, 0, ...document]);
+    /* left over from another tokenizer: text here */
+    assert.deepEqual(await again({ bos_token_id: 40, eos_token_id: 41 }), [0, 0, ...document]);
+    await refuses(changed(folder, { eos_token_id: "</s>" }), /eos_token_id: the id of a token, or a list/);
+  });
+
   test("shards, and what other writers leave out or add", async () => {
     const folder = await exported();
     const entries = await entriesOf(folder);

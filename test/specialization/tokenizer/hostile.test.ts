@@ -183,6 +183,16 @@ describe("broken SentencePiece models", () => {
     assert.ok(refused > 20, `${refused} refused`);
   });
 
+  test("a long run of blanks takes no longer than other text", async () => {
+    const file = join(folder, "blanks.model");
+    await writeFile(file, await stored("sentencepiece/tiny-bpe.model"));
+    const tokenizer = await Tokenizer.load(file);
+    const blanks = " ".repeat(2 ** 20);
+    const ids = await tokenizer.encode(`${blanks}a${blanks}b${blanks}`);
+    assert.equal(tokenizer.decode(ids), "a b");
+    for (const text of ["", " ", blanks]) assert.equal(tokenizer.decode(await tokenizer.encode(text)), "");
+  });
+
   test("text under the extension .model", async () => {
     const file = join(folder, "text.model");
     await writeFile(file, "This is not a model at all.");

@@ -2,7 +2,7 @@
 // with the `tokenizers` package on random text.
 
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -116,6 +116,54 @@ describe("agreement with the tokenizers package", () => {
         JSON.stringify(text.slice(0, 200)),
       );
     }
+  });
+
+  test("a text that goes on after a prompt keeps its first blank", async () => {
+    const path = join(folder, "prompted");
+    await unpack(path, "sentencepiece/tiny-bpe.model", "tiny-bpe/tokenizer.json");
+    let blanks = 0;
+    for (const name of ["tiny-bpe.model", "tokenizer.json"]) {
+      const tokenizer = await Tokenizer.load(join(path, name));
+      const ids = [...(await tokenizer.encode("A prompt, and what comes after it: 3.14 ünï."))];
+      const whole = tokenizer.decode(ids);
+      for (let cut = 0; cut <= ids.length; cut++) {
+        const prompt = tokenizer.decode(ids.slice(0, cut));
+        /* not in the middle of a character */
+        if (!whole.startsWith(prompt)) continue;
+        const stream = tokenizer.decodeStream({ after: [tokenizer.endOfText, ...ids.slice(0, cut)] });
+        const text = ids.slice(cut).reduce((sum, id) => sum + stream.push(id), "") + stream.end();
+        assert.equal(prompt + text, whole, `${name}, after ${cut} tokens`);
+        if (text.startsWith(" ")) blanks++;
+      }
+    }
+    assert.ok(blanks >= 8);
+  });
+
+  test("an end of text with a name of its own is found again where the tokenizer was saved", async () => {
+    const place = await mkdtemp(join(folder, "ends-"));
+    const path = join(place, "tokenizer.json");
+    const specialTokens = ["[EOS]", "</s>"];
+    const trained = await Tokenizer.train(["Words that end."], { vocabularySize: 300, specialTokens });
+    await writeFile(path, JSON.stringify(trained.toJSON()));
+    assert.equal((await Tokenizer.load(path)).endOfText, 1);
+    const named = await Tokenizer.load(path, { endOfText: "[EOS]" });
+    assert.equal(named.endOfText, 0);
+    await named.save(path);
+    for (const each of [path, place]) assert.equal((await Tokenizer.load(each)).endOfText, 0);
+    // as other tools write it, and beside what else they say
+    const settings = join(place, "tokenizer_config.json");
+    await writeFile(settings, JSON.stringify({ eos_token: { content: "</s>" }, model_max_length: 64 }));
+    assert.equal((await Tokenizer.load(path)).endOfText, 1);
+    await named.save(path);
+    assert.deepEqual(JSON.parse(await readFile(settings, "utf8")), {
+      eos_token: "[EOS]",
+      model_max_length: 64,
+    });
+    await writeFile(settings, "{");
+    await assert.rejects(
+      Tokenizer.load(path),
+      /tokenizer_config\.json: a JSON object is expected \(got "\{"\)/,
+    );
   });
 
   test("saved files read back alike, in the package too", async () => {

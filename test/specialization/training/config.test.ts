@@ -252,6 +252,11 @@ tokenizer: vocabulary
       ["tokenizer.vocabulary"],
     ],
     [
+      "an end of text for a tokenizer that is trained",
+      { ...base, tokenizer: { endOfText: "[EOS]" } },
+      ["tokenizer.endOfText"],
+    ],
+    [
       "sizes for a checkpoint",
       { ...base, model: { from: "c", layers: 3, preset: "mini" } },
       ["model.preset", "model.layers"],

@@ -21,6 +21,7 @@ import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Random } from "../../../engine/random.js";
+import { Tokenizer } from "../../../specialization/tokenizer/index.js";
 import { completeConfig, type RunConfigInput } from "../../../specialization/training/config.js";
 import { type PreparedData, prepareData } from "../../../specialization/training/prepare.js";
 import { hashOf, sentences } from "../../cli/tiny-run.js";
@@ -61,6 +62,21 @@ function textsOf(data: PreparedData, set = "train"): string[] {
 function close(data: PreparedData): void {
   for (const shards of [data.train, ...data.validation.values()]) shards.close();
 }
+
+test("a given tokenizer ends documents with the token that is named", async () => {
+  const folder = fresh();
+  const train = writeTexts(join(folder, "a.jsonl"), texts(20, 1));
+  const file = join(folder, "given.json");
+  const trained = await Tokenizer.train(texts(20, 1), { vocabularySize: 300, specialTokens: ["[EOS]"] });
+  writeFileSync(file, JSON.stringify(trained.toJSON()));
+  const prepare = (tokenizer: RunConfigInput["tokenizer"]) =>
+    prepareData(completeConfig({ data: { train }, tokenizer }), join(folder, "cache"));
+  await assert.rejects(prepare({ file }), /no token that ends a document.*Name it: tokenizer\.endOfText/);
+  const data = await prepare({ file, endOfText: "[EOS]" });
+  assert.equal(data.tokenizer.endOfText, 0);
+  assert.equal(data.train.readTokens(data.train.tokenCount - 1, 1)[0], 0);
+  close(data);
+});
 
 describe("sets", () => {
   test("held out and trained on are two parts of the corpus, without repeats within or between them", async () => {
