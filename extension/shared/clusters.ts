@@ -1,6 +1,6 @@
 /** Clusters of generic documents and domains over them, as the explorer shows them. */
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
-import type { SourcePlace } from "./protocol.js";
+import type { ConfigFile, SourcePlace } from "./protocol.js";
 
 /** A folder of clusters. */
 export interface ClusteringSummary {
@@ -104,6 +104,15 @@ export function takenBy(
   const included = new Set(include);
   const excluded = new Set(exclude);
   return (cluster) => (included.size === 0 || included.has(cluster)) && !excluded.has(cluster);
+}
+
+/** The configuration whose job made the clusters in a folder, else the only one. */
+export function configOf(configs: readonly ConfigFile[], clustering: string): ConfigFile | undefined {
+  const depth = ({ output }: ConfigFile) => output?.length ?? 0;
+  const [own] = configs
+    .filter(({ output }) => output !== null && ["/", "\\"].some((end) => clustering.startsWith(output + end)))
+    .sort((a, b) => depth(b) - depth(a));
+  return own ?? (configs.length === 1 ? configs[0] : undefined);
 }
 
 /** Clusters whose number, words, sources or example lines hold all the words of a search. */

@@ -1,7 +1,7 @@
 /** The pages of `slm board` in headless Chromium over real runs and clusters; run by `npm run test:pages`. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -322,6 +322,47 @@ test("what is chosen among clusters and not written stays, though the page is lo
   assert.ok(await page.getByLabel("Search").evaluate((input) => input.matches(":focus")));
   writeFileSync(path, report);
   await page.close();
+});
+
+/** Another job beside the first, with the same clusters but for what is said of how good they are. */
+function addJob(name: string): { clusters: string; config: string; remove(): void } {
+  const job = join(folder, name);
+  const clusters = join(job, "stages", "clusters");
+  const config = join(folder, `${name}.yaml`);
+  writeFileSync(config, `name: ${name}\ncorpus:\n  paths: [corpus.jsonl]\n`);
+  cpSync(join(folder, "example", "stages", "clusters"), clusters, { recursive: true });
+  const manifest = JSON.parse(readFileSync(join(clusters, "clusters.json"), "utf8"));
+  const coherence = { ...manifest.coherence, silhouette: 0.99 };
+  writeFileSync(join(clusters, "clusters.json"), JSON.stringify({ ...manifest, coherence }));
+  const remove = () => {
+    rmSync(job, { recursive: true });
+    rmSync(config);
+  };
+  return { clusters, config, remove };
+}
+
+test("the choice among a job's clusters is written into the configuration of that job alone", async () => {
+  const other = addJob("example-2");
+  const forge = join(folder, "forge.yaml");
+  const before = readFileSync(forge, "utf8");
+  const page = await open("clusters");
+  const choose = async (clusters: string, config: string) => {
+    await page.getByRole("combobox", { name: /^Clusters/ }).selectOption(clusters);
+    await page.locator(`select:has(option:checked[value="${config}"])`).waitFor();
+  };
+  await choose(join(folder, "example", "stages", "clusters"), forge);
+  await page.getByLabel("Train on cluster 2").uncheck();
+  await choose(other.clusters, other.config);
+  assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), true);
+  await page.getByLabel("Train on cluster 1").uncheck();
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await page.getByText(`Written to ${other.config}`).waitFor();
+  assert.match(readFileSync(other.config, "utf8"), /\nclusters:\n {2}exclude: \[ 1 \]\n$/);
+  assert.equal(readFileSync(forge, "utf8"), before);
+  await choose(join(folder, "example", "stages", "clusters"), forge);
+  assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
+  await page.close();
+  other.remove();
 });
 
 test("the comparison sorts, and names winners", async () => {

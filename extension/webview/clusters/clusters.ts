@@ -5,6 +5,7 @@ import {
   type ClusteringSummary,
   type ClusteringView,
   type ClusterWeight,
+  configOf,
   searchClusters,
   takenBy,
   weighClusters,
@@ -31,8 +32,9 @@ interface State {
   /** What the map shows; null for all of it. */
   camera: Camera | null;
   search: string;
+  /** The configuration that the person chose, "" for none; null for that of the job which made the clusters. */
   config: string | null;
-  /** Clusters chosen and not written yet, by configuration. */
+  /** Clusters chosen and not written yet, by clustering and configuration. */
   unsaved: Record<string, { include: number[]; exclude: number[] }>;
 }
 
@@ -142,7 +144,7 @@ class ClusterExplorer {
       return;
     }
     if (id !== this.#state.clustering)
-      this.#change({ clustering: id, cluster: null, unit: null, camera: null });
+      this.#change({ clustering: id, cluster: null, unit: null, camera: null, config: null });
     const loaded = Promise.all([
       this.#requests.ask("load clustering", { clustering: id }),
       this.#requests.ask("list configs", {}),
@@ -178,7 +180,7 @@ class ClusterExplorer {
   #takeChoices(configs: readonly ConfigFile[]): void {
     this.#configs = configs.filter(({ kind }) => kind === "forge");
     if (!this.#view?.domains.some(({ name }) => name === this.#state.domain)) this.#state.domain = null;
-    this.#chooseConfig(this.#state.config ?? this.#configOf(this.#state.clustering!));
+    this.#takeChosen();
   }
 
   /** All that can be chosen among; while it is the same, the controls keep their focus. */
@@ -203,25 +205,31 @@ class ClusterExplorer {
     this.#map.show({ places, assignments: this.#assignments, labels }, description, camera ?? undefined);
   }
 
-  /** The forge.yaml whose job made the clusters, else the only one. */
-  #configOf(clustering: string): string | null {
-    const own = this.#configs.find(({ output }) => output !== null && clustering.startsWith(output));
-    return own?.path ?? (this.#configs.length === 1 ? this.#configs[0].path : null);
+  /** The configuration that the choice is for. */
+  get #config(): ConfigFile | undefined {
+    const { clustering, config } = this.#state;
+    return config === null
+      ? configOf(this.#configs, clustering ?? "")
+      : this.#configs.find(({ path }) => path === config);
   }
 
-  #chooseConfig(path: string | null): void {
-    const config = this.#configs.find((each) => each.path === path);
-    this.#state.config = config?.path ?? null;
-    const choice = this.#state.unsaved[config?.path ?? ""] ?? config;
+  /** What a choice that is not written is kept by: numbers of one clustering mean nothing in another. */
+  get #choiceKey(): string {
+    return JSON.stringify([this.#state.clustering, this.#config?.path ?? null]);
+  }
+
+  #takeChosen(): void {
+    const choice = this.#state.unsaved[this.#choiceKey] ?? this.#config;
     this.#include = [...(choice?.include ?? [])];
     this.#exclude = [...(choice?.exclude ?? [])];
   }
 
   #buildControls(): void {
     this.#shownChoices = this.#choices();
-    const { clustering, domain, search, config } = this.#state;
+    const { clustering, domain, search } = this.#state;
     const choices = {
-      ...{ clustering, domain, search, config, clusterings: this.#clusterings, configs: this.#configs },
+      ...{ clustering, domain, search, clusterings: this.#clusterings, configs: this.#configs },
+      config: this.#config?.path ?? null,
       domains: this.#view?.domains.map(({ name }) => name) ?? [],
       budget: this.#budget(),
       canWrite: this.#abilities.writeConfig,
@@ -238,7 +246,8 @@ class ClusterExplorer {
       onSearch: (text) => this.#change({ search: text }),
       onSearchDocuments: () => this.#searchDocuments(),
       onConfig: (path) => {
-        this.#chooseConfig(path);
+        this.#state.config = path ?? "";
+        this.#takeChosen();
         this.#buildControls();
         this.#change({});
       },
@@ -367,18 +376,19 @@ class ClusterExplorer {
         this.#exclude.push(cluster);
     } else if (!isTaken) this.#exclude.push(cluster);
     const choice = { include: this.#include, exclude: this.#exclude };
-    this.#change({ unsaved: { ...this.#state.unsaved, [this.#state.config ?? ""]: choice } });
+    this.#change({ unsaved: { ...this.#state.unsaved, [this.#choiceKey]: choice } });
   }
 
   #write(): void {
-    const config = this.#state.config!;
+    const config = this.#config!.path;
+    const key = this.#choiceKey;
     const choice = { config, include: this.#include, exclude: this.#exclude };
     this.#requests.ask("write cluster choice", choice).then(({ saved }) => {
       if (!saved) {
         this.#notice.show(`${config} has unsaved changes: the choice is in its editor and is yours to save.`);
         return;
       }
-      const { [config]: _, ...unsaved } = this.#state.unsaved;
+      const { [key]: _, ...unsaved } = this.#state.unsaved;
       this.#change({ unsaved });
       this.#notice.show(`Written to ${config}.`);
     }, this.#notice.fail);
