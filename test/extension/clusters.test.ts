@@ -6,6 +6,7 @@ import {
   searchClusters,
   takenBy,
   weighClusters,
+  withChoice,
 } from "../../extension/shared/clusters.js";
 
 function cluster(number: number, share: number, tokens: number, terms: string[]): ClusterView {
@@ -47,6 +48,22 @@ describe("weights of clusters for a domain", () => {
   it("take only what is included, less what is excluded", () => {
     const isTaken = takenBy([1, 2], [2]);
     assert.deepEqual([0, 1, 2].map(isTaken), [false, true, false]);
+  });
+});
+
+describe("a choice of clusters", () => {
+  it("takes and leaves out what it names, and nothing else", () => {
+    assert.deepEqual(withChoice({ include: [], exclude: [7, 1] }, { take: [1, 2], leave: [3, 7] }), {
+      ...{ include: [], exclude: [7, 3] },
+    });
+    assert.deepEqual(withChoice({ include: [4, 5], exclude: [1] }, { take: [1, 6], leave: [5, 2] }), {
+      ...{ include: [4, 1, 6], exclude: [] },
+    });
+    assert.deepEqual(withChoice({ include: [4], exclude: [] }, { take: [6], leave: [4] })?.include, [6]);
+  });
+
+  it("may not leave out the last that is included, since an empty list takes all", () => {
+    assert.equal(withChoice({ include: [4, 5], exclude: [] }, { take: [], leave: [5, 4] }), undefined);
   });
 });
 

@@ -324,6 +324,43 @@ test("what is chosen among clusters and not written stays, though the page is lo
   await page.close();
 });
 
+test("clusters are written beside what was changed in the configuration meanwhile", async () => {
+  const forge = join(folder, "forge.yaml");
+  const before = readFileSync(forge, "utf8");
+  const textWith = (exclude: string) =>
+    `name: example\ncorpus: # by hand\n  paths: [corpus.jsonl]\nclusters:\n  exclude: ${exclude}\n`;
+  writeFileSync(forge, textWith("[0]"));
+  const page = await open("clusters");
+  const box = (cluster: number) => page.getByLabel(`Train on cluster ${cluster}`);
+  const shows = (clusters: readonly number[], isTaken: boolean) =>
+    Promise.all(
+      clusters.map((cluster) => {
+        const box = `input[aria-label="Train on cluster ${cluster}"]`;
+        return page.locator(`${box}${isTaken ? ":checked" : ":not(:checked)"}`).waitFor();
+      }),
+    );
+  await shows([0], false);
+  await box(2).uncheck();
+  writeFileSync(forge, textWith("[6, 4]"));
+  await shows([2, 4, 6], false);
+  await shows([0, 1], true);
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  const written = page.getByText("Written to");
+  await written.waitFor();
+  assert.equal(readFileSync(forge, "utf8"), textWith("[ 2, 4, 6 ]"));
+  await written.waitFor({ state: "hidden" });
+  await box(4).check();
+  /* at once: the page has not heard of it */
+  writeFileSync(forge, textWith("[1, 2, 4, 6]"));
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await written.waitFor();
+  assert.equal(readFileSync(forge, "utf8"), textWith("[ 1, 2, 6 ]"));
+  await shows([1, 2, 6], false);
+  await shows([4], true);
+  await page.close();
+  writeFileSync(forge, before);
+});
+
 /** Another job beside the first, with the same clusters but for what is said of how good they are. */
 function addJob(name: string): { clusters: string; config: string; remove(): void } {
   const job = join(folder, name);

@@ -2,6 +2,7 @@
 import "../style.css";
 import "./clusters.css";
 import {
+  type ClusterChoice,
   type ClusteringSummary,
   type ClusteringView,
   type ClusterWeight,
@@ -34,8 +35,8 @@ interface State {
   search: string;
   /** The configuration that the person chose, "" for none; null for that of the job which made the clusters. */
   config: string | null;
-  /** Clusters chosen and not written yet, by clustering and configuration. */
-  unsaved: Record<string, { include: number[]; exclude: number[] }>;
+  /** What was chosen and is not written yet, by clustering and configuration. */
+  unsaved: Record<string, ClusterChoice>;
 }
 
 const initial: State = {
@@ -78,8 +79,6 @@ class ClusterExplorer {
   #assignments = new Uint32Array();
   /** What the controls were built for. */
   #shownChoices = "";
-  #include: number[] = [];
-  #exclude: number[] = [];
   #found: ReadonlySet<number> | undefined;
 
   constructor(root: HTMLElement) {
@@ -126,7 +125,8 @@ class ClusterExplorer {
       document.body.classList.toggle("no-clusters", message.clusterings.length === 0);
       const isThere = message.clusterings.some(({ id }) => id === this.#state.clustering);
       this.#load(isThere ? this.#state.clustering! : message.clusterings[0]?.id);
-    } else if (message.type === "reports" && this.#view) this.#loadDomains(this.#view.id);
+    } else if (message.type === "configs") this.#takeConfigs(message.configs);
+    else if (message.type === "reports" && this.#view) this.#loadDomains(this.#view.id);
     else if (message.type === "show") this.#load(message.id);
   }
 
@@ -145,14 +145,10 @@ class ClusterExplorer {
     }
     if (id !== this.#state.clustering)
       this.#change({ clustering: id, cluster: null, unit: null, camera: null, config: null });
-    const loaded = Promise.all([
-      this.#requests.ask("load clustering", { clustering: id }),
-      this.#requests.ask("list configs", {}),
-    ]);
-    loaded.then(([view, configs]) => {
+    this.#requests.ask("load clustering", { clustering: id }).then((view) => {
       this.#view = view;
       this.#assignments = new Uint32Array(fromBase64(view.assignments).buffer);
-      this.#takeChoices(configs);
+      this.#takeDomains();
       this.#table.sortFor(this.#state.domain !== null);
       this.#buildControls();
       this.#showMap(view);
@@ -164,29 +160,31 @@ class ClusterExplorer {
 
   /** A job that goes on writes its report again and again: what the person looks at stays as it is. */
   #loadDomains(id: string): void {
-    const loaded = Promise.all([
-      this.#requests.ask("load domains", { clustering: id }),
-      this.#requests.ask("list configs", {}),
-    ]);
-    loaded.then(([domains, configs]) => {
+    this.#requests.ask("load domains", { clustering: id }).then((domains) => {
       if (this.#view?.id !== id) return;
       this.#view = { ...this.#view, domains };
-      this.#takeChoices(configs);
+      this.#takeDomains();
       if (this.#choices() !== this.#shownChoices) this.#buildControls();
       this.#update();
     }, this.#notice.fail);
   }
 
-  #takeChoices(configs: readonly ConfigFile[]): void {
-    this.#configs = configs.filter(({ kind }) => kind === "forge");
+  #takeDomains(): void {
     if (!this.#view?.domains.some(({ name }) => name === this.#state.domain)) this.#state.domain = null;
-    this.#takeChosen();
+  }
+
+  #takeConfigs(configs: readonly ConfigFile[]): void {
+    this.#configs = configs.filter(({ kind }) => kind === "forge");
+    if (!this.#view) return;
+    if (this.#choices() !== this.#shownChoices) this.#buildControls();
+    this.#update();
   }
 
   /** All that can be chosen among; while it is the same, the controls keep their focus. */
   #choices(): string {
     const domains = this.#view?.domains.map(({ name }) => name);
-    return JSON.stringify([this.#clusterings, domains, this.#configs.map(({ path }) => path)]);
+    const paths = this.#configs.map(({ path }) => path);
+    return JSON.stringify([this.#clusterings, domains, paths, this.#config?.path]);
   }
 
   /** Tokens of pretraining: as typed, else as the domain's job plans, else one passage of the text. */
@@ -218,10 +216,19 @@ class ClusterExplorer {
     return JSON.stringify([this.#state.clustering, this.#config?.path ?? null]);
   }
 
-  #takeChosen(): void {
-    const choice = this.#state.unsaved[this.#choiceKey] ?? this.#config;
-    this.#include = [...(choice?.include ?? [])];
-    this.#exclude = [...(choice?.exclude ?? [])];
+  get #unsaved(): ClusterChoice {
+    return this.#state.unsaved[this.#choiceKey] ?? { take: [], leave: [] };
+  }
+
+  get #isTakenByConfig(): (cluster: number) => boolean {
+    return takenBy(this.#config?.include ?? [], this.#config?.exclude ?? []);
+  }
+
+  /** Whether a cluster is to be trained on, by what was chosen and is not written yet, else by the configuration. */
+  get #isTaken(): (cluster: number) => boolean {
+    const { take, leave } = this.#unsaved;
+    const isTakenByConfig = this.#isTakenByConfig;
+    return (cluster) => take.includes(cluster) || (isTakenByConfig(cluster) && !leave.includes(cluster));
   }
 
   #buildControls(): void {
@@ -246,10 +253,8 @@ class ClusterExplorer {
       onSearch: (text) => this.#change({ search: text }),
       onSearchDocuments: () => this.#searchDocuments(),
       onConfig: (path) => {
-        this.#state.config = path ?? "";
-        this.#takeChosen();
+        this.#change({ config: path ?? "" });
         this.#buildControls();
-        this.#change({});
       },
       onWrite: () => this.#write(),
     });
@@ -259,8 +264,7 @@ class ClusterExplorer {
   #weights(): Map<number, ClusterWeight> {
     const domain = this.#view?.domains.find(({ name }) => name === this.#state.domain);
     if (!this.#view || !domain) return new Map();
-    const isTaken = takenBy(this.#include, this.#exclude);
-    const weights = weighClusters(this.#view.descriptions, domain.histogram, this.#budget(), isTaken);
+    const weights = weighClusters(this.#view.descriptions, domain.histogram, this.#budget(), this.#isTaken);
     return new Map(weights.map((weight) => [weight.cluster, weight]));
   }
 
@@ -270,7 +274,7 @@ class ClusterExplorer {
     const found = searchClusters(view.descriptions, this.#state.search);
     this.#found = this.#state.search.trim() === "" ? undefined : new Set(found.map(({ cluster }) => cluster));
     const weights = this.#weights();
-    const isTaken = takenBy(this.#include, this.#exclude);
+    const isTaken = this.#isTaken;
     this.#table.update(
       found.map((each) => ({
         view: each,
@@ -368,22 +372,16 @@ class ClusterExplorer {
   }
 
   #take(cluster: number, isTaken: boolean): void {
-    this.#exclude = this.#exclude.filter((each) => each !== cluster);
-    if (this.#include.length > 0) {
-      this.#include = this.#include.filter((each) => each !== cluster);
-      if (isTaken) this.#include.push(cluster);
-      /* an empty list would take all again */ else if (this.#include.length === 0)
-        this.#exclude.push(cluster);
-    } else if (!isTaken) this.#exclude.push(cluster);
-    const choice = { include: this.#include, exclude: this.#exclude };
-    this.#change({ unsaved: { ...this.#state.unsaved, [this.#choiceKey]: choice } });
+    const others = (list: readonly number[]) => list.filter((each) => each !== cluster);
+    const [take, leave] = [others(this.#unsaved.take), others(this.#unsaved.leave)];
+    if (isTaken !== this.#isTakenByConfig(cluster)) (isTaken ? take : leave).push(cluster);
+    this.#change({ unsaved: { ...this.#state.unsaved, [this.#choiceKey]: { take, leave } } });
   }
 
   #write(): void {
     const config = this.#config!.path;
     const key = this.#choiceKey;
-    const choice = { config, include: this.#include, exclude: this.#exclude };
-    this.#requests.ask("write cluster choice", choice).then(({ saved }) => {
+    this.#requests.ask("write cluster choice", { config, ...this.#unsaved }).then(({ saved }) => {
       if (!saved) {
         this.#notice.show(`${config} has unsaved changes: the choice is in its editor and is yours to save.`);
         return;
