@@ -72,7 +72,11 @@ after(async () => {
 });
 
 /** A page of the board; whatever it reports as an error fails the test. */
-async function open(page: string, scheme: "light" | "dark" = "light"): Promise<Page> {
+async function open(
+  page: string,
+  scheme: "light" | "dark" = "light",
+  prepare?: (page: Page) => Promise<void>,
+): Promise<Page> {
   const context = await browser.newContext({
     ...{ viewport: { width: 1280, height: 860 }, colorScheme: scheme, acceptDownloads: true },
     reducedMotion: "reduce",
@@ -83,6 +87,7 @@ async function open(page: string, scheme: "light" | "dark" = "light"): Promise<P
   opened.on("pageerror", (error) => problems.push(String(error)));
   opened.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   opened.on("close", () => assert.deepEqual(problems, []));
+  await prepare?.(opened);
   await opened.goto(address.replace("/dashboard", `/${page}`));
   return opened;
 }
@@ -398,6 +403,64 @@ test("the choice among a job's clusters is written into the configuration of tha
   assert.equal(readFileSync(forge, "utf8"), before);
   await choose(join(folder, "example", "stages", "clusters"), forge);
   assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
+  await page.close();
+  other.remove();
+});
+
+/** Stands between a page and the board; what it returns holds back the next answer to a request of a kind. */
+async function holdAnswers(page: Page): Promise<(kind: string) => Promise<() => void>> {
+  let wanted = "";
+  let asked = -1;
+  let onHeld: (letGo: () => void) => void = () => undefined;
+  await page.routeWebSocket(/\/live/, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      const { id, request } = JSON.parse(String(message));
+      if (request?.kind === wanted) [asked, wanted] = [id, ""];
+      server.send(message);
+    });
+    server.onMessage((message) => {
+      const { type, id } = JSON.parse(String(message));
+      if (type === "reply" && id === asked) onHeld(() => socket.send(message));
+      else socket.send(message);
+    });
+  });
+  return (kind) =>
+    new Promise((done) => {
+      [wanted, onHeld] = [kind, done];
+    });
+}
+
+test("of clusters and searches asked for one after the other the last is shown, whichever comes first", async () => {
+  const other = addJob("example-2");
+  let hold!: (kind: string) => Promise<() => void>;
+  const page = await open("clusters", "light", async (opened) => {
+    hold = await holdAnswers(opened);
+  });
+  const choose = (clusters: string) =>
+    page.getByRole("combobox", { name: /^Clusters/ }).selectOption(clusters);
+  const first = join(folder, "example", "stages", "clusters");
+  const shown = page.locator(".summary", { hasText: "600 documents", hasNotText: "silhouette 0.99" });
+  await choose(first);
+  await shown.waitFor();
+  const late = hold("load clustering");
+  await choose(other.clusters);
+  await choose(first);
+  (await late)();
+  const search = hold("search documents");
+  const words = (await page.locator(".cluster-name span:last-child").first().textContent()) ?? "";
+  await page.getByLabel("Search").fill(words.split(" ")[0]);
+  await page.getByLabel("Search").press("Enter");
+  const found = await search;
+  await page.locator(".cluster-table tbody button").first().click();
+  const details = page.getByRole("heading", { name: /^Cluster \d+$/ });
+  await details.waitFor();
+  found();
+  /* what is asked now is answered after all that was late */
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await page.getByText(`Written to ${join(folder, "forge.yaml")}`).waitFor();
+  assert.ok(await shown.isVisible());
+  assert.ok(await details.isVisible());
   await page.close();
   other.remove();
 });

@@ -76,6 +76,8 @@ class ClusterExplorer {
   #clusterings: readonly ClusteringSummary[] = [];
   #configs: readonly ConfigFile[] = [];
   #view: ClusteringView | undefined;
+  /** The clustering that was asked for last; until it is here, all of the page is about the one before. */
+  #wanted: string | undefined;
   #assignments = new Uint32Array();
   /** What the controls were built for. */
   #shownChoices = "";
@@ -123,14 +125,15 @@ class ClusterExplorer {
     else if (message.type === "clusterings") {
       this.#clusterings = message.clusterings;
       document.body.classList.toggle("no-clusters", message.clusterings.length === 0);
-      const isThere = message.clusterings.some(({ id }) => id === this.#state.clustering);
-      this.#load(isThere ? this.#state.clustering! : message.clusterings[0]?.id);
+      const wanted = this.#wanted ?? this.#state.clustering;
+      this.#load((message.clusterings.find(({ id }) => id === wanted) ?? message.clusterings[0])?.id);
     } else if (message.type === "configs") this.#takeConfigs(message.configs);
     else if (message.type === "reports" && this.#view) this.#loadDomains(this.#view.id);
     else if (message.type === "show") this.#load(message.id);
   }
 
   #load(id: string | undefined): void {
+    this.#wanted = id;
     if (id === undefined) {
       this.#summary.textContent =
         "No clusters yet. slm cluster or slm run makes them; they appear here by themselves.";
@@ -143,19 +146,31 @@ class ClusterExplorer {
       this.#loadDomains(id);
       return;
     }
-    if (id !== this.#state.clustering)
-      this.#change({ clustering: id, cluster: null, unit: null, camera: null, config: null });
-    this.#requests.ask("load clustering", { clustering: id }).then((view) => {
-      this.#view = view;
-      this.#assignments = new Uint32Array(fromBase64(view.assignments).buffer);
-      this.#takeDomains();
-      this.#table.sortFor(this.#state.domain !== null);
-      this.#buildControls();
-      this.#showMap(view);
-      this.#update();
-      this.#showDetails();
-      if (this.#state.unit !== null && this.#state.unit < view.units) this.#readDocument(this.#state.unit);
-    }, this.#notice.fail);
+    this.#requests.ask("load clustering", { clustering: id }).then(
+      (view) => {
+        if (this.#wanted === id) this.#show(view);
+      },
+      (error) => {
+        if (this.#wanted !== id) return;
+        this.#wanted = this.#view?.id;
+        this.#buildControls();
+        this.#notice.fail(error);
+      },
+    );
+  }
+
+  #show(view: ClusteringView): void {
+    const chosen = { clustering: view.id, cluster: null, unit: null, camera: null, config: null };
+    if (view.id !== this.#state.clustering) Object.assign(this.#state, chosen);
+    this.#view = view;
+    this.#assignments = new Uint32Array(fromBase64(view.assignments).buffer);
+    this.#takeDomains();
+    this.#table.sortFor(this.#state.domain !== null);
+    this.#buildControls();
+    this.#showMap(view);
+    this.#change({});
+    this.#showDetails();
+    if (this.#state.unit !== null && this.#state.unit < view.units) this.#readDocument(this.#state.unit);
   }
 
   /** A job that goes on writes its report again and again: what the person looks at stays as it is. */
@@ -341,31 +356,30 @@ class ClusterExplorer {
   #readDocument(unit: number): void {
     this.#change({ unit });
     this.#map.mark(unit);
-    this.#details.replaceChildren(element("p", { className: "empty" }, "Reading…"));
-    const clustering = this.#state.clustering!;
-    this.#requests.ask("read document", { clustering, unit }).then(
-      (found) => {
-        /* something else may have been chosen meanwhile */
-        if (this.#state.unit !== unit || this.#state.clustering !== clustering) return;
-        this.#details.replaceChildren(documentDetails(found, this.#actions));
-      },
-      (error) => {
-        this.#showDetails();
-        this.#notice.fail(error);
-      },
-    );
+    const asked = this.#requests.ask("read document", { clustering: this.#state.clustering!, unit });
+    this.#showAnswer("Reading…", asked, (found) => documentDetails(found, this.#actions));
   }
 
   #searchDocuments(): void {
     const text = this.#state.search.trim();
-    if (text === "" || this.#state.clustering === null) return;
+    const { clustering } = this.#state;
+    if (text === "" || clustering === null) return;
     this.#change({ unit: null });
     this.#map.mark(undefined);
-    this.#details.replaceChildren(element("p", { className: "empty" }, "Searching…"));
-    this.#requests.ask("search documents", { clustering: this.#state.clustering, text }).then(
-      (found) => this.#details.replaceChildren(searchDetails(text, found, this.#actions)),
+    const asked = this.#requests.ask("search documents", { clustering, text });
+    this.#showAnswer("Searching…", asked, (found) => searchDetails(text, found, this.#actions));
+  }
+
+  /** Shows what was asked for, unless something else is shown by then. */
+  #showAnswer<Answer>(doing: string, asked: Promise<Answer>, show: (answer: Answer) => HTMLElement): void {
+    const waiting = element("p", { className: "empty" }, doing);
+    this.#details.replaceChildren(waiting);
+    asked.then(
+      (answer) => {
+        if (waiting.isConnected) this.#details.replaceChildren(show(answer));
+      },
       (error) => {
-        this.#showDetails();
+        if (waiting.isConnected) this.#showDetails();
         this.#notice.fail(error);
       },
     );
