@@ -2,13 +2,10 @@
 import "../style.css";
 import "./clusters.css";
 import {
-  type ClusterChoice,
   type ClusteringSummary,
   type ClusteringView,
   type ClusterWeight,
-  configOf,
   searchClusters,
-  takenBy,
   weighClusters,
 } from "../../shared/clusters.js";
 import type { Abilities, ConfigFile, ToPage } from "../../shared/protocol.js";
@@ -21,9 +18,9 @@ import { ClusterTable } from "./cluster-table.js";
 import { controls } from "./controls.js";
 import { clusterDetails, documentDetails, searchDetails } from "./details.js";
 import { type Camera, DocumentMap } from "./document-map.js";
+import { type ChoiceState, PendingChoice } from "./pending-choice.js";
 
-interface State {
-  clustering: string | null;
+interface State extends ChoiceState {
   domain: string | null;
   /** Tokens of pretraining that the person typed; 0 takes what the domain's job plans. */
   budget: number;
@@ -33,10 +30,6 @@ interface State {
   /** What the map shows; null for all of it. */
   camera: Camera | null;
   search: string;
-  /** The configuration that the person chose, "" for none; null for that of the job which made the clusters. */
-  config: string | null;
-  /** What was chosen and is not written yet, by clustering and configuration. */
-  unsaved: Record<string, ClusterChoice>;
 }
 
 const initial: State = {
@@ -46,6 +39,7 @@ const initial: State = {
 
 class ClusterExplorer {
   readonly #state: State;
+  readonly #choice: PendingChoice;
   readonly #notice = new Notice();
   readonly #controls = element("div", { className: "toolbar", attributes: { role: "toolbar" } });
   readonly #summary = element("p", { className: "summary", attributes: { role: "status" } });
@@ -61,7 +55,10 @@ class ClusterExplorer {
   });
   readonly #table = new ClusterTable({
     onChoose: (cluster) => this.#choose(cluster),
-    onTake: (cluster, isTaken) => this.#take(cluster, isTaken),
+    onTake: (cluster, isTaken) => {
+      this.#choice.take(cluster, isTaken);
+      this.#change({});
+    },
     chosen: () => this.#state.cluster ?? undefined,
   });
   readonly #transport = connect({
@@ -74,7 +71,6 @@ class ClusterExplorer {
   readonly #requests = new Requests((message) => this.#transport.send(message));
   #abilities: Abilities = { control: false, openSource: false, writeConfig: false, saveFile: false };
   #clusterings: readonly ClusteringSummary[] = [];
-  #configs: readonly ConfigFile[] = [];
   #view: ClusteringView | undefined;
   /** The clustering that was asked for last; until it is here, all of the page is about the one before. */
   #wanted: string | undefined;
@@ -85,6 +81,7 @@ class ClusterExplorer {
 
   constructor(root: HTMLElement) {
     this.#state = { ...initial, ...(this.#transport.getState() as Partial<State> | null) };
+    this.#choice = new PendingChoice(this.#state);
     const mapTools = element(
       "div",
       { className: "map-tools" },
@@ -189,7 +186,7 @@ class ClusterExplorer {
   }
 
   #takeConfigs(configs: readonly ConfigFile[]): void {
-    this.#configs = configs.filter(({ kind }) => kind === "forge");
+    this.#choice.configs = configs.filter(({ kind }) => kind === "forge");
     if (!this.#view) return;
     if (this.#choices() !== this.#shownChoices) this.#buildControls();
     this.#update();
@@ -198,8 +195,8 @@ class ClusterExplorer {
   /** All that can be chosen among; while it is the same, the controls keep their focus. */
   #choices(): string {
     const domains = this.#view?.domains.map(({ name }) => name);
-    const paths = this.#configs.map(({ path }) => path);
-    return JSON.stringify([this.#clusterings, domains, paths, this.#config?.path]);
+    const { configs, config } = this.#choice;
+    return JSON.stringify([this.#clusterings, domains, configs.map(({ path }) => path), config?.path]);
   }
 
   /** Tokens of pretraining: as typed, else as the domain's job plans, else one passage of the text. */
@@ -218,40 +215,13 @@ class ClusterExplorer {
     this.#map.show({ places, assignments: this.#assignments, labels }, description, camera ?? undefined);
   }
 
-  /** The configuration that the choice is for. */
-  get #config(): ConfigFile | undefined {
-    const { clustering, config } = this.#state;
-    return config === null
-      ? configOf(this.#configs, clustering ?? "")
-      : this.#configs.find(({ path }) => path === config);
-  }
-
-  /** What a choice that is not written is kept by: numbers of one clustering mean nothing in another. */
-  get #choiceKey(): string {
-    return JSON.stringify([this.#state.clustering, this.#config?.path ?? null]);
-  }
-
-  get #unsaved(): ClusterChoice {
-    return this.#state.unsaved[this.#choiceKey] ?? { take: [], leave: [] };
-  }
-
-  get #isTakenByConfig(): (cluster: number) => boolean {
-    return takenBy(this.#config?.include ?? [], this.#config?.exclude ?? []);
-  }
-
-  /** Whether a cluster is to be trained on, by what was chosen and is not written yet, else by the configuration. */
-  get #isTaken(): (cluster: number) => boolean {
-    const { take, leave } = this.#unsaved;
-    const isTakenByConfig = this.#isTakenByConfig;
-    return (cluster) => take.includes(cluster) || (isTakenByConfig(cluster) && !leave.includes(cluster));
-  }
-
   #buildControls(): void {
     this.#shownChoices = this.#choices();
     const { clustering, domain, search } = this.#state;
     const choices = {
-      ...{ clustering, domain, search, clusterings: this.#clusterings, configs: this.#configs },
-      config: this.#config?.path ?? null,
+      ...{ clustering, domain, search, clusterings: this.#clusterings },
+      configs: this.#choice.configs,
+      config: this.#choice.config?.path ?? null,
       domains: this.#view?.domains.map(({ name }) => name) ?? [],
       budget: this.#budget(),
       canWrite: this.#abilities.writeConfig,
@@ -279,7 +249,8 @@ class ClusterExplorer {
   #weights(): Map<number, ClusterWeight> {
     const domain = this.#view?.domains.find(({ name }) => name === this.#state.domain);
     if (!this.#view || !domain) return new Map();
-    const weights = weighClusters(this.#view.descriptions, domain.histogram, this.#budget(), this.#isTaken);
+    const { isTaken } = this.#choice;
+    const weights = weighClusters(this.#view.descriptions, domain.histogram, this.#budget(), isTaken);
     return new Map(weights.map((weight) => [weight.cluster, weight]));
   }
 
@@ -289,7 +260,7 @@ class ClusterExplorer {
     const found = searchClusters(view.descriptions, this.#state.search);
     this.#found = this.#state.search.trim() === "" ? undefined : new Set(found.map(({ cluster }) => cluster));
     const weights = this.#weights();
-    const isTaken = this.#isTaken;
+    const { isTaken } = this.#choice;
     this.#table.update(
       found.map((each) => ({
         view: each,
@@ -385,23 +356,16 @@ class ClusterExplorer {
     );
   }
 
-  #take(cluster: number, isTaken: boolean): void {
-    const others = (list: readonly number[]) => list.filter((each) => each !== cluster);
-    const [take, leave] = [others(this.#unsaved.take), others(this.#unsaved.leave)];
-    if (isTaken !== this.#isTakenByConfig(cluster)) (isTaken ? take : leave).push(cluster);
-    this.#change({ unsaved: { ...this.#state.unsaved, [this.#choiceKey]: { take, leave } } });
-  }
-
   #write(): void {
-    const config = this.#config!.path;
-    const key = this.#choiceKey;
-    this.#requests.ask("write cluster choice", { config, ...this.#unsaved }).then(({ saved }) => {
+    const config = this.#choice.config!.path;
+    const { key, unsaved } = this.#choice;
+    this.#requests.ask("write cluster choice", { config, ...unsaved }).then(({ saved }) => {
       if (!saved) {
         this.#notice.show(`${config} has unsaved changes: the choice is in its editor and is yours to save.`);
         return;
       }
-      const { [key]: _, ...unsaved } = this.#state.unsaved;
-      this.#change({ unsaved });
+      this.#choice.forget(key);
+      this.#change({});
       this.#notice.show(`Written to ${config}.`);
     }, this.#notice.fail);
   }
