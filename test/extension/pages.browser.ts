@@ -1,7 +1,7 @@
 /** The pages of `slm board` in headless Chromium over real runs and clusters; run by `npm run test:pages`. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -210,6 +210,39 @@ test("a drag zooms, Shift-drag pans, a double click resets, and axes change what
   await middleBecomes((text) => / s$|:/.test(text));
   await loss.locator("summary").click();
   await loss.getByRole("columnheader", { name: "Time" }).waitFor();
+  await page.close();
+});
+
+test("a run is chosen by a click that lasts while runs move", async () => {
+  const page = await open("dashboard");
+  const status = join(folder, "runs", "rate-0.001", "run.json");
+  const before = readFileSync(status, "utf8");
+  let step = 1000;
+  const moving = setInterval(() => {
+    writeFileSync(`${status}.new`, JSON.stringify({ ...JSON.parse(before), step: ++step }));
+    renameSync(`${status}.new`, status);
+  }, 100);
+  try {
+    const item = page.locator(".runs li", { hasText: "rate-0.001" });
+    const moved = async () => {
+      const from = (await item.locator(".run-details").textContent()) ?? "";
+      await page.locator(".runs li", { hasText: "rate-0.001", hasNotText: from }).waitFor();
+    };
+    await item.getByText(/step 1\d{3}/).waitFor();
+    const box = item.getByRole("checkbox");
+    const wasChecked = await box.isChecked();
+    for (const place of [box, item.locator(".run-name")]) {
+      const { x, y, width, height } = (await place.boundingBox())!;
+      await page.mouse.move(x + width / 2, y + height / 2);
+      await page.mouse.down();
+      await moved();
+      await page.mouse.up();
+      assert.equal(await box.isChecked(), place === box ? !wasChecked : wasChecked);
+    }
+  } finally {
+    clearInterval(moving);
+    writeFileSync(status, before);
+  }
   await page.close();
 });
 
