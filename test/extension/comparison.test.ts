@@ -181,6 +181,20 @@ describe("several jobs", () => {
     );
   });
 
+  it("of one name in folders of one name are told apart, and their numbers are not mixed", () => {
+    const perplexed = (id: string, after: number) => ({
+      id,
+      report: { ...first.report, results: [result("slm", "law", 1, after)] } as ComparisonReport,
+    });
+    const jobs = [perplexed("/w/a/out/legal", 10), perplexed("/w/b/out/legal", 40)];
+    assert.deepEqual([...jobLabels(jobs).values()], ["first (a/out/legal)", "first (b/out/legal)"]);
+    const rows = methodRows(merged(jobs), ALL);
+    assert.deepEqual(
+      rows.map(({ cells }) => Math.round(cells[0].mean)),
+      [10, 40],
+    );
+  });
+
   it("come with a caution where their numbers cannot be compared", () => {
     assert.deepEqual(cautionsOf([first]), []);
     assert.deepEqual(cautionsOf([first, job("/b", "second", first.report.domains)]), []);
