@@ -59,9 +59,21 @@ describe("comparison", () => {
 
   it("leaves out of the frontier what another beats in cost and perplexity", () => {
     assert.deepEqual(
-      frontier(REPORT, 10).map(({ entry }) => entry),
+      frontier(REPORT, null, 10).map(({ entry }) => entry),
       ["slm", "slm-is"],
     );
+  });
+
+  it("compares in the frontier what was specialised on sets of one size", () => {
+    const [{ points }] = REPORT.curves;
+    const small = points.map((point) => ({ ...point, size: 10_000, perplexity: point.perplexity + 10 }));
+    const sizes = {
+      ...REPORT,
+      sizes: [10_000, null],
+      curves: [{ domains: 10, points: [...points, ...small] }],
+    };
+    assert.deepEqual(frontier(sizes, 10_000, 10), small.slice(0, 2));
+    assert.deepEqual(frontier(sizes, null, 10), points.slice(0, 2));
   });
 });
 
@@ -167,7 +179,7 @@ describe("several jobs", () => {
       ["law", "news"],
     );
     assert.deepEqual(
-      frontier(all, 10).map(({ entry }) => entry),
+      frontier(all, null, 10).map(({ entry }) => entry),
       ["second: slm", "second: slm-is"],
     );
     assert.equal(merged([first]), first.report);
