@@ -96,16 +96,20 @@ export class PageSession {
     send({ type: "hello", abilities: this.abilities, folders: store.folders });
     const sendRuns = () => send({ type: "runs", runs: store.runs });
     const sendReports = () => send({ type: "reports", reports: store.reports });
+    const sendConfigs = () => send({ type: "configs", configs: store.configs });
     const sendClusterings = () => send({ type: "clusterings", clusterings: store.clusterings });
     this.#stopListening = store.listen({
       onRuns: page === "dashboard" ? sendRuns : undefined,
       onReports: page === "dashboard" ? undefined : sendReports,
       onClusterings: page === "clusters" ? sendClusterings : undefined,
+      onFiles: page === "clusters" ? sendConfigs : undefined,
       onData: (run) => this.#sendData(run),
     });
     if (page === "dashboard") sendRuns();
     else sendReports();
-    if (page === "clusters") sendClusterings();
+    if (page !== "clusters") return;
+    sendConfigs();
+    sendClusterings();
   }
 
   #watch(runs: readonly string[]): void {
@@ -160,8 +164,6 @@ export class PageSession {
         );
       case "start run":
         return this.#start(this.#config(request.config));
-      case "list configs":
-        return this.options.store.configs;
       case "open source":
         return this.#open(request);
       case "save file":
@@ -223,15 +225,14 @@ export class PageSession {
     return null;
   }
 
-  async #writeChoice({ config, include, exclude }: Extract<PageRequest, { kind: "write cluster choice" }>) {
+  async #writeChoice({ config, take, leave }: Extract<PageRequest, { kind: "write cluster choice" }>) {
     this.#needControl();
     const { path, kind } = this.#config(config);
     if (kind !== "forge")
       throw new Error(`${path}: trains one model and has no clusters. Choose a forge.yaml.`);
-    const numbers = [...include, ...exclude];
-    if (!numbers.every((each) => Number.isSafeInteger(each) && each >= 0))
+    if (![...take, ...leave].every((each) => Number.isSafeInteger(each) && each >= 0))
       throw new Error(`${path}: clusters are whole numbers from 0.`);
-    const change = (text: string) => withClusterChoice(path, text, include, exclude);
+    const change = (text: string) => withClusterChoice(path, text, { take, leave });
     const saved = (await this.options.changeOpen?.(path, change)) ?? "not open";
     if (saved === "not open") await changeFile(path, change);
     await this.options.store.refresh();

@@ -1,6 +1,6 @@
 /** Clusters of generic documents and domains over them, as the explorer shows them. */
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
-import type { SourcePlace } from "./protocol.js";
+import type { ConfigFile, SourcePlace } from "./protocol.js";
 
 /** A folder of clusters. */
 export interface ClusteringSummary {
@@ -104,6 +104,35 @@ export function takenBy(
   const included = new Set(include);
   const excluded = new Set(exclude);
   return (cluster) => (included.size === 0 || included.has(cluster)) && !excluded.has(cluster);
+}
+
+/** Clusters that a person ticked and unticked. */
+export interface ClusterChoice {
+  readonly take: readonly number[];
+  readonly leave: readonly number[];
+}
+
+/** The lists after a choice, every other cluster taken or left out as before; undefined where none would be taken. */
+export function withChoice(
+  { include, exclude }: Pick<ConfigFile, "include" | "exclude">,
+  { take, leave }: ClusterChoice,
+): Pick<ConfigFile, "include" | "exclude"> | undefined {
+  const added = (list: readonly number[], more: readonly number[]) => [...new Set([...list, ...more])];
+  const removed = (list: readonly number[], less: readonly number[]) =>
+    list.filter((each) => !less.includes(each));
+  if (include.length === 0) return { include: [], exclude: added(removed(exclude, take), leave) };
+  const included = removed(added(include, take), leave);
+  /* an empty list would take all */
+  return included.length === 0 ? undefined : { include: included, exclude: removed(exclude, take) };
+}
+
+/** The configuration whose job made the clusters in a folder, else the only one. */
+export function configOf(configs: readonly ConfigFile[], clustering: string): ConfigFile | undefined {
+  const depth = ({ output }: ConfigFile) => output?.length ?? 0;
+  const [own] = configs
+    .filter(({ output }) => output !== null && ["/", "\\"].some((end) => clustering.startsWith(output + end)))
+    .sort((a, b) => depth(b) - depth(a));
+  return own ?? (configs.length === 1 ? configs[0] : undefined);
 }
 
 /** Clusters whose number, words, sources or example lines hold all the words of a search. */

@@ -30,13 +30,12 @@ const MOST_BUDGETS = 6;
 
 /** Winners by budget, when shared + `domains` × per-domain cost is paid; a row for each domain, then the mean. */
 export function costTable(report: Compared, size: number | null, domains: number): CostTable {
-  const macro = pointsAt(report, domains).filter((point) => point.size === size);
   const fronts = [
     ...report.domains.map(({ name }) => ({
       domain: name,
       front: undominated(domainPoints(report, name, size, domains)),
     })),
-    { domain: undefined, front: undominated<CostPoint>(macro) },
+    { domain: undefined, front: frontier(report, size, domains) },
   ].filter(({ front }) => front.length > 0);
   const costs = fronts.flatMap(({ front }) => front.map(({ flops }) => flops));
   const winnersAt = (budget: number) => fronts.map(({ front }) => winnerWithin(front, budget));
@@ -58,9 +57,12 @@ export function pointsAt({ curves }: Compared, domains: number) {
   return curves.find((curve) => curve.domains === domains)?.points ?? [];
 }
 
-/** Methods that no other beats in both cost and perplexity at a number of domains, the cheapest first. */
-export function frontier(report: Compared, domains: number) {
-  return undominated(pointsAt(report, domains));
+/**
+ * Methods that no other beats in both cost and perplexity at a number of domains, the cheapest first. Those with
+ * domain sets of one size: more text makes a lower perplexity, not a better method.
+ */
+export function frontier(report: Compared, size: number | null, domains: number): CostPoint[] {
+  return undominated<CostPoint>(pointsAt(report, domains).filter((point) => point.size === size));
 }
 
 /** Every method and length that is finished for a domain: costs are means over seeds, perplexities geometric means. */

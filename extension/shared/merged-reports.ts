@@ -1,6 +1,7 @@
 /** Reports of several jobs as one, so that methods of all of them stand in the same tables and curves. */
 import type { ComparisonReport, DomainSummary } from "../../specialization/stages/report-types.js";
 import type { JobReport } from "./clusters.js";
+import { distinctTails } from "./path-tails.js";
 
 /** What tables and curves are made of: a report, or several merged. */
 export type Compared = Pick<
@@ -8,14 +9,15 @@ export type Compared = Pick<
   "entries" | "sizes" | "lengths" | "results" | "macro" | "curves"
 > & { readonly domains: readonly Pick<DomainSummary, "name">[] };
 
-/** Names that tell jobs apart: the report's alone, or with the folder's where two share it. */
+/** Names that tell jobs apart: the report's alone, or with as much of the folder as it takes where two share it. */
 export function jobLabels(jobs: readonly JobReport[]): Map<string, string> {
   const counts = new Map<string, number>();
   for (const { report } of jobs) counts.set(report.name, (counts.get(report.name) ?? 0) + 1);
+  const tails = distinctTails(new Map(jobs.map(({ id }) => [id, 2])));
   return new Map(
     jobs.map(({ id, report: { name } }) => [
       id,
-      counts.get(name) === 1 ? name : `${name} (${id.split(/[/\\]/).slice(-2).join("/")})`,
+      counts.get(name) === 1 ? name : `${name} (${tails.get(id)})`,
     ]),
   );
 }

@@ -3,7 +3,7 @@
  * everything again at every `ready`, so a page that was hidden, reloaded or reconnected has lost nothing.
  * Numbers of a run travel as packed columns (series.ts), in pieces, so that a page draws before all have come.
  */
-import type { ClusteringSummary, ClusteringView, DomainView, JobReport } from "./clusters.js";
+import type { ClusterChoice, ClusteringSummary, ClusteringView, DomainView, JobReport } from "./clusters.js";
 import type { EvaluationPoint, RunEvent, RunSummary } from "./runs.js";
 import type { PackedRows } from "./series.js";
 
@@ -45,6 +45,8 @@ export type ToPage =
   | { readonly type: "reports"; readonly reports: readonly JobReport[] }
   /** All clusterings, whenever one came or went. */
   | { readonly type: "clusterings"; readonly clusterings: readonly ClusteringSummary[] }
+  /** All configurations, whenever one changed. */
+  | { readonly type: "configs"; readonly configs: readonly ConfigFile[] }
   /** The host wants a run or clustering to be looked at. */
   | { readonly type: "show"; readonly id: string }
   /** These runs and no others are to be overlaid. */
@@ -66,7 +68,6 @@ export interface RequestKinds {
   "resume run": { ask: { readonly run: string }; answer: null };
   /** Trains by a configuration that the host listed. */
   "start run": { ask: { readonly config: string }; answer: null };
-  "list configs": { ask: Record<never, never>; answer: readonly ConfigFile[] };
   /** Shows where a document is from in an editor, at its line. */
   "open source": { ask: { readonly clustering: string; readonly unit: number }; answer: null };
   "save file": { ask: SavedFile; answer: { readonly saved: boolean } };
@@ -80,12 +81,9 @@ export interface RequestKinds {
   };
   /** A document's beginning. */
   "read document": { ask: { readonly clustering: string; readonly unit: number }; answer: DocumentText };
+  /** Other clusters stay as the configuration has them by then, whatever the page has seen of it. */
   "write cluster choice": {
-    ask: {
-      readonly config: string;
-      readonly include: readonly number[];
-      readonly exclude: readonly number[];
-    };
+    ask: { readonly config: string } & ClusterChoice;
     /** Not saved where an editor holds other changes, which are not the page's to save. */
     answer: { readonly saved: boolean };
   };

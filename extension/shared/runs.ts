@@ -1,4 +1,5 @@
 /** A run as pages see it: what its folder tells, without the numbers of its steps (series.ts). */
+import { distinctTails } from "./path-tails.js";
 
 export type RunStateName =
   | "starting"
@@ -81,14 +82,25 @@ export function sortRuns(runs: readonly RunSummary[]): RunSummary[] {
   );
 }
 
-/** Names that tell runs apart: the name alone, or with its group where two runs share it. */
+/** Names that tell runs apart: the name alone, or with its group and what it takes more where two runs share it. */
 export function labelsOf(runs: readonly RunSummary[]): Map<string, string> {
   const counts = new Map<string, number>();
   for (const { name } of runs) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return new Map(
-    runs.map(({ id, name, group }) => [
-      id,
-      counts.get(name) === 1 || group === "" ? name : `${group}/${name}`,
-    ]),
+  return distinctTails(
+    new Map(runs.map(({ id, name, group }) => [id, counts.get(name) === 1 ? 1 : 1 + depthOf(group)])),
   );
+}
+
+/** Folders that hold runs, absolute, with names that tell them apart: the group, or more where two roots share it. */
+export function groupsOf(runs: readonly RunSummary[]): Map<string, string> {
+  return distinctTails(new Map(runs.map((run) => [folderOf(run), depthOf(run.group)])));
+}
+
+/** Folder that holds a run, absolute. */
+export function folderOf({ id, name }: RunSummary): string {
+  return id.slice(0, -(name.length + 1));
+}
+
+function depthOf(group: string): number {
+  return group === "" ? 0 : group.split(/[/\\]/).length;
 }

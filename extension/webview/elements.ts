@@ -119,6 +119,20 @@ export function keepingFocus(place: HTMLElement, build: () => void): void {
   again?.focus({ preventScroll: true });
 }
 
+/** Puts parts into a place in their order; those that are there already, and in order, are not touched. */
+export function arrange(place: Element, parts: readonly (Element | false)[]): void {
+  const wanted = parts.filter((part) => part !== false);
+  const kept = new Set<Element>(wanted);
+  for (const child of [...place.children]) if (!kept.has(child)) child.remove();
+  for (const [at, part] of wanted.entries())
+    if (place.children[at] !== part) place.insertBefore(part, place.children[at] ?? null);
+}
+
+/** Changes a text where it is another, so that what is selected in it stays so. */
+export function setText(place: Element, text: string): void {
+  if (place.textContent !== text) place.textContent = text;
+}
+
 /** Calls a function before the next frame, however often it is asked to. */
 export function everyFrame(draw: () => void): () => void {
   let isAsked = false;

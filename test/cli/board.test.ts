@@ -247,8 +247,8 @@ test("with --allow-control a configuration is started and clusters are chosen, a
     const written = await viewer.ask({
       kind: "write cluster choice",
       config: forge,
-      include: [],
-      exclude: [3, 0],
+      take: [1],
+      leave: [3, 0],
     });
     assert.equal(written.type, "reply", JSON.stringify(written));
     assert.equal(readFileSync(forge, "utf8"), text.replace("[1]", "[ 0, 3 ]"));

@@ -59,9 +59,21 @@ describe("comparison", () => {
 
   it("leaves out of the frontier what another beats in cost and perplexity", () => {
     assert.deepEqual(
-      frontier(REPORT, 10).map(({ entry }) => entry),
+      frontier(REPORT, null, 10).map(({ entry }) => entry),
       ["slm", "slm-is"],
     );
+  });
+
+  it("compares in the frontier what was specialised on sets of one size", () => {
+    const [{ points }] = REPORT.curves;
+    const small = points.map((point) => ({ ...point, size: 10_000, perplexity: point.perplexity + 10 }));
+    const sizes = {
+      ...REPORT,
+      sizes: [10_000, null],
+      curves: [{ domains: 10, points: [...points, ...small] }],
+    };
+    assert.deepEqual(frontier(sizes, 10_000, 10), small.slice(0, 2));
+    assert.deepEqual(frontier(sizes, null, 10), points.slice(0, 2));
   });
 });
 
@@ -167,7 +179,7 @@ describe("several jobs", () => {
       ["law", "news"],
     );
     assert.deepEqual(
-      frontier(all, 10).map(({ entry }) => entry),
+      frontier(all, null, 10).map(({ entry }) => entry),
       ["second: slm", "second: slm-is"],
     );
     assert.equal(merged([first]), first.report);
@@ -178,6 +190,20 @@ describe("several jobs", () => {
     assert.deepEqual(
       all.entries.slice(2, 4).map(({ name }) => name),
       ["first (/a): late", "first (x/b): slm"],
+    );
+  });
+
+  it("of one name in folders of one name are told apart, and their numbers are not mixed", () => {
+    const perplexed = (id: string, after: number) => ({
+      id,
+      report: { ...first.report, results: [result("slm", "law", 1, after)] } as ComparisonReport,
+    });
+    const jobs = [perplexed("/w/a/out/legal", 10), perplexed("/w/b/out/legal", 40)];
+    assert.deepEqual([...jobLabels(jobs).values()], ["first (a/out/legal)", "first (b/out/legal)"]);
+    const rows = methodRows(merged(jobs), ALL);
+    assert.deepEqual(
+      rows.map(({ cells }) => Math.round(cells[0].mean)),
+      [10, 40],
     );
   });
 

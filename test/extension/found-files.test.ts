@@ -4,7 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { changeFile, readConfigFile, withClusterChoice } from "../../extension/host-data/config-file.js";
+import { DataStore } from "../../extension/host-data/data-store.js";
 import { discover } from "../../extension/host-data/discover.js";
+import { PageSession } from "../../extension/host-data/page-session.js";
+import { runnerOf } from "../../extension/host-data/slm-command.js";
+import type { ToPage } from "../../extension/shared/protocol.js";
 
 const folder = mkdtempSync(join(tmpdir(), "slm-found-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -36,14 +40,59 @@ test("a choice of clusters leaves every other character of the file as it is", a
   const text =
     "# a job\nname:   'mine'   # quoted\n\n\ncorpus: { train: [ a.txt,b.txt ] }\nclusters:\n    k: 8      # few\n    exclude: [7] # noise\n";
   writeFileSync(path, text);
-  await changeFile(path, (before) => withClusterChoice(path, before, [], [3, 1]));
+  const leave = (...clusters: number[]) => ({ take: [7], leave: clusters });
+  await changeFile(path, (before) => withClusterChoice(path, before, leave(3, 1)));
   assert.equal(readFileSync(path, "utf8"), text.replace("[7]", "[ 1, 3 ]"));
-  await changeFile(path, (before) => withClusterChoice(path, before, [2], []));
+  writeFileSync(path, text.replace("exclude: [7] # noise", "include: [ 4 ]"));
+  await changeFile(path, (before) => withClusterChoice(path, before, { take: [2], leave: [4] }));
   assert.equal(readFileSync(path, "utf8"), text.replace("exclude: [7] # noise", "include: [ 2 ]"));
   assert.throws(
-    () => withClusterChoice(path, "a: [", [], [1]),
+    () => withClusterChoice(path, "a: [", leave(1)),
     /chosen\.yaml: is not valid YAML \(.*Correct/,
   );
+  assert.throws(
+    () => withClusterChoice(path, "clusters: { include: [1] }", { take: [], leave: [1] }),
+    /chosen\.yaml: no cluster would be trained on\. Take at least one/,
+  );
+});
+
+test("a page hears of a configuration that changed, and its choice is written beside newer edits", async () => {
+  const edited = join(folder, "edited");
+  const forge = join(edited, "forge.yaml");
+  const write = (exclude: string) =>
+    writeFileSync(forge, `name: mine # mine\ncorpus: {}\nclusters: { exclude: ${exclude} }\n`);
+  mkdirSync(edited);
+  write("[1]");
+  const store = new DataStore([edited]);
+  await store.start();
+  const heard: ToPage[] = [];
+  const session = new PageSession({
+    ...{
+      store,
+      slm: runnerOf({ program: process.execPath, parameters: [] }),
+      allowControl: true,
+      refusal: "",
+    },
+    send: (message) => heard.push(message),
+  });
+  const excluded = () => heard.findLast((message) => message.type === "configs")?.configs[0].exclude;
+  try {
+    await session.receive({ type: "ready", page: "clusters" });
+    assert.deepEqual(excluded(), [1]);
+    write("[1, 2]");
+    await store.refresh();
+    assert.deepEqual(excluded(), [1, 2]);
+    /* the page has not seen that 6 is left out */
+    write("[1, 2, 6]");
+    const choice = { config: forge, take: [1], leave: [3] };
+    await session.receive({ type: "request", id: 5, request: { kind: "write cluster choice", ...choice } });
+    assert.deepEqual(heard.at(-1), { type: "reply", id: 5, result: { saved: true } });
+    assert.match(readFileSync(forge, "utf8"), /^name: mine # mine\n.*exclude: \[ 2, 3, 6 \] \}\n$/s);
+    assert.deepEqual(excluded(), [2, 3, 6]);
+  } finally {
+    session.close();
+    store.close();
+  }
 });
 
 test("exported models are found, and nothing is looked for inside them", async () => {

@@ -1,7 +1,7 @@
 /** The pages of `slm board` in headless Chromium over real runs and clusters; run by `npm run test:pages`. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -72,7 +72,11 @@ after(async () => {
 });
 
 /** A page of the board; whatever it reports as an error fails the test. */
-async function open(page: string, scheme: "light" | "dark" = "light"): Promise<Page> {
+async function open(
+  page: string,
+  scheme: "light" | "dark" = "light",
+  prepare?: (page: Page) => Promise<void>,
+): Promise<Page> {
   const context = await browser.newContext({
     ...{ viewport: { width: 1280, height: 860 }, colorScheme: scheme, acceptDownloads: true },
     reducedMotion: "reduce",
@@ -83,6 +87,7 @@ async function open(page: string, scheme: "light" | "dark" = "light"): Promise<P
   opened.on("pageerror", (error) => problems.push(String(error)));
   opened.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   opened.on("close", () => assert.deepEqual(problems, []));
+  await prepare?.(opened);
   await opened.goto(address.replace("/dashboard", `/${page}`));
   return opened;
 }
@@ -208,6 +213,39 @@ test("a drag zooms, Shift-drag pans, a double click resets, and axes change what
   await page.close();
 });
 
+test("a run is chosen by a click that lasts while runs move", async () => {
+  const page = await open("dashboard");
+  const status = join(folder, "runs", "rate-0.001", "run.json");
+  const before = readFileSync(status, "utf8");
+  let step = 1000;
+  const moving = setInterval(() => {
+    writeFileSync(`${status}.new`, JSON.stringify({ ...JSON.parse(before), step: ++step }));
+    renameSync(`${status}.new`, status);
+  }, 100);
+  try {
+    const item = page.locator(".runs li", { hasText: "rate-0.001" });
+    const moved = async () => {
+      const from = (await item.locator(".run-details").textContent()) ?? "";
+      await page.locator(".runs li", { hasText: "rate-0.001", hasNotText: from }).waitFor();
+    };
+    await item.getByText(/step 1\d{3}/).waitFor();
+    const box = item.getByRole("checkbox");
+    const wasChecked = await box.isChecked();
+    for (const place of [box, item.locator(".run-name")]) {
+      const { x, y, width, height } = (await place.boundingBox())!;
+      await page.mouse.move(x + width / 2, y + height / 2);
+      await page.mouse.down();
+      await moved();
+      await page.mouse.up();
+      assert.equal(await box.isChecked(), place === box ? !wasChecked : wasChecked);
+    }
+  } finally {
+    clearInterval(moving);
+    writeFileSync(status, before);
+  }
+  await page.close();
+});
+
 test("the keyboard alone zooms a chart and resets it", async () => {
   const page = await open("dashboard");
   await page.getByRole("heading", { name: "Loss · news" }).waitFor();
@@ -322,6 +360,142 @@ test("what is chosen among clusters and not written stays, though the page is lo
   assert.ok(await page.getByLabel("Search").evaluate((input) => input.matches(":focus")));
   writeFileSync(path, report);
   await page.close();
+});
+
+test("clusters are written beside what was changed in the configuration meanwhile", async () => {
+  const forge = join(folder, "forge.yaml");
+  const before = readFileSync(forge, "utf8");
+  const textWith = (exclude: string) =>
+    `name: example\ncorpus: # by hand\n  paths: [corpus.jsonl]\nclusters:\n  exclude: ${exclude}\n`;
+  writeFileSync(forge, textWith("[0]"));
+  const page = await open("clusters");
+  const box = (cluster: number) => page.getByLabel(`Train on cluster ${cluster}`);
+  const shows = (clusters: readonly number[], isTaken: boolean) =>
+    Promise.all(
+      clusters.map((cluster) => {
+        const box = `input[aria-label="Train on cluster ${cluster}"]`;
+        return page.locator(`${box}${isTaken ? ":checked" : ":not(:checked)"}`).waitFor();
+      }),
+    );
+  await shows([0], false);
+  await box(2).uncheck();
+  writeFileSync(forge, textWith("[6, 4]"));
+  await shows([2, 4, 6], false);
+  await shows([0, 1], true);
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  const written = page.getByText("Written to");
+  await written.waitFor();
+  assert.equal(readFileSync(forge, "utf8"), textWith("[ 2, 4, 6 ]"));
+  await written.waitFor({ state: "hidden" });
+  await box(4).check();
+  /* at once: the page has not heard of it */
+  writeFileSync(forge, textWith("[1, 2, 4, 6]"));
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await written.waitFor();
+  assert.equal(readFileSync(forge, "utf8"), textWith("[ 1, 2, 6 ]"));
+  await shows([1, 2, 6], false);
+  await shows([4], true);
+  await page.close();
+  writeFileSync(forge, before);
+});
+
+/** Another job beside the first, with the same clusters but for what is said of how good they are. */
+function addJob(name: string): { clusters: string; config: string; remove(): void } {
+  const job = join(folder, name);
+  const clusters = join(job, "stages", "clusters");
+  const config = join(folder, `${name}.yaml`);
+  writeFileSync(config, `name: ${name}\ncorpus:\n  paths: [corpus.jsonl]\n`);
+  cpSync(join(folder, "example", "stages", "clusters"), clusters, { recursive: true });
+  const manifest = JSON.parse(readFileSync(join(clusters, "clusters.json"), "utf8"));
+  const coherence = { ...manifest.coherence, silhouette: 0.99 };
+  writeFileSync(join(clusters, "clusters.json"), JSON.stringify({ ...manifest, coherence }));
+  const remove = () => {
+    rmSync(job, { recursive: true });
+    rmSync(config);
+  };
+  return { clusters, config, remove };
+}
+
+test("the choice among a job's clusters is written into the configuration of that job alone", async () => {
+  const other = addJob("example-2");
+  const forge = join(folder, "forge.yaml");
+  const before = readFileSync(forge, "utf8");
+  const page = await open("clusters");
+  const choose = async (clusters: string, config: string) => {
+    await page.getByRole("combobox", { name: /^Clusters/ }).selectOption(clusters);
+    await page.locator(`select:has(option:checked[value="${config}"])`).waitFor();
+  };
+  await choose(join(folder, "example", "stages", "clusters"), forge);
+  await page.getByLabel("Train on cluster 2").uncheck();
+  await choose(other.clusters, other.config);
+  assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), true);
+  await page.getByLabel("Train on cluster 1").uncheck();
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await page.getByText(`Written to ${other.config}`).waitFor();
+  assert.match(readFileSync(other.config, "utf8"), /\nclusters:\n {2}exclude: \[ 1 \]\n$/);
+  assert.equal(readFileSync(forge, "utf8"), before);
+  await choose(join(folder, "example", "stages", "clusters"), forge);
+  assert.equal(await page.getByLabel("Train on cluster 2").isChecked(), false);
+  await page.close();
+  other.remove();
+});
+
+/** Stands between a page and the board; what it returns holds back the next answer to a request of a kind. */
+async function holdAnswers(page: Page): Promise<(kind: string) => Promise<() => void>> {
+  let wanted = "";
+  let asked = -1;
+  let onHeld: (letGo: () => void) => void = () => undefined;
+  await page.routeWebSocket(/\/live/, (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      const { id, request } = JSON.parse(String(message));
+      if (request?.kind === wanted) [asked, wanted] = [id, ""];
+      server.send(message);
+    });
+    server.onMessage((message) => {
+      const { type, id } = JSON.parse(String(message));
+      if (type === "reply" && id === asked) onHeld(() => socket.send(message));
+      else socket.send(message);
+    });
+  });
+  return (kind) =>
+    new Promise((done) => {
+      [wanted, onHeld] = [kind, done];
+    });
+}
+
+test("of clusters and searches asked for one after the other the last is shown, whichever comes first", async () => {
+  const other = addJob("example-2");
+  let hold!: (kind: string) => Promise<() => void>;
+  const page = await open("clusters", "light", async (opened) => {
+    hold = await holdAnswers(opened);
+  });
+  const choose = (clusters: string) =>
+    page.getByRole("combobox", { name: /^Clusters/ }).selectOption(clusters);
+  const first = join(folder, "example", "stages", "clusters");
+  const shown = page.locator(".summary", { hasText: "600 documents", hasNotText: "silhouette 0.99" });
+  await choose(first);
+  await shown.waitFor();
+  const late = hold("load clustering");
+  await choose(other.clusters);
+  await choose(first);
+  (await late)();
+  const search = hold("search documents");
+  const words = (await page.locator(".cluster-name span:last-child").first().textContent()) ?? "";
+  await page.getByLabel("Search").fill(words.split(" ")[0]);
+  await page.getByLabel("Search").press("Enter");
+  const found = await search;
+  await page.locator(".cluster-table tbody button").first().click();
+  const details = page.getByRole("heading", { name: /^Cluster \d+$/ });
+  await details.waitFor();
+  found();
+  /* what is asked now is answered after all that was late */
+  await page.getByRole("button", { name: "Write to forge.yaml" }).click();
+  await page.getByText(`Written to ${join(folder, "forge.yaml")}`).waitFor();
+  assert.ok(await shown.isVisible());
+  assert.ok(await details.isVisible());
+  await page.close();
+  other.remove();
 });
 
 test("the comparison sorts, and names winners", async () => {

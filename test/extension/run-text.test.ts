@@ -9,7 +9,7 @@ import {
   formatSeconds,
   secondsLeft,
 } from "../../extension/shared/run-text.js";
-import type { RunSummary } from "../../extension/shared/runs.js";
+import { groupsOf, labelsOf, type RunSummary } from "../../extension/shared/runs.js";
 
 const running: RunSummary = {
   ...{
@@ -60,4 +60,35 @@ test("only ends that nobody asked for are told", () => {
     isFailure: false,
   });
   assert.equal(describeEnd({ ...running, state: "failed", message: "out of memory" })?.isFailure, true);
+});
+
+test("runs and folders of runs are told apart by as much of their paths as it takes", () => {
+  const run = (folder: string, group: string, name: string) => ({
+    ...running,
+    ...{ id: `${folder}/${name}`, name, group },
+  });
+  const runs = [
+    run("/w/a/runs", "runs", "legal"),
+    run("/w/b/runs", "runs", "legal"),
+    run("/w/b/runs/rates", "runs/rates", "legal"),
+    run("/w/b/runs/rates", "runs/rates", "only"),
+    run("/elsewhere", "/elsewhere", "legal"),
+  ];
+  assert.deepEqual(
+    [...labelsOf(runs).values()],
+    ["a/runs/legal", "b/runs/legal", "runs/rates/legal", "only", "/elsewhere/legal"],
+  );
+  assert.deepEqual(
+    [...groupsOf(runs)],
+    [
+      ["/w/a/runs", "a/runs"],
+      ["/w/b/runs", "b/runs"],
+      ["/w/b/runs/rates", "runs/rates"],
+      ["/elsewhere", "/elsewhere"],
+    ],
+  );
+  const opened = [run("/w/a", "", "legal"), run("/w/b", "", "legal")];
+  assert.deepEqual([...labelsOf(opened).values()], ["a/legal", "b/legal"]);
+  assert.deepEqual([...groupsOf(opened).values()], ["a", "b"]);
+  assert.deepEqual([...groupsOf(opened.slice(1)).values()], [""]);
 });

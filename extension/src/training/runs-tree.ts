@@ -1,15 +1,21 @@
 /** The view Runs: what trains first, then the newest, in the folders that hold them where there are several. */
-import { dirname } from "node:path";
 import * as vscode from "vscode";
 import { describeBriefly, describeRun, speakRun } from "../../shared/run-text.js";
-import { isActive, isResumable, type RunStateName, type RunSummary } from "../../shared/runs.js";
+import {
+  folderOf,
+  groupsOf,
+  isActive,
+  isResumable,
+  type RunStateName,
+  type RunSummary,
+} from "../../shared/runs.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
 
 /** A folder of runs, or a run. */
 export type RunNode = GroupNode | { readonly run: RunSummary };
 
 interface GroupNode {
-  readonly group: string;
+  readonly folder: string;
 }
 
 const ICONS: Readonly<Record<RunStateName, readonly [icon: string, color?: string]>> = {
@@ -44,7 +50,7 @@ export class RunsTree implements vscode.TreeDataProvider<RunNode> {
       const node = this.#runs.get(run.id);
       if (node === undefined || JSON.stringify(node.run) === JSON.stringify(run)) continue;
       node.run = run;
-      changed.push(node, this.#group(run.group));
+      changed.push(node, this.#group(folderOf(run)));
     }
     if (shown !== this.#shown) this.#changed.fire(undefined);
     else if (changed.length > 0)
@@ -54,24 +60,24 @@ export class RunsTree implements vscode.TreeDataProvider<RunNode> {
 
   getChildren(parent?: RunNode): RunNode[] {
     const { runs } = this.data.store;
-    const groups = [...new Set(runs.map(({ group }) => group))];
-    if (parent === undefined && groups.length > 1) return groups.map((group) => this.#group(group));
+    const folders = [...new Set(runs.map(folderOf))];
+    if (parent === undefined && folders.length > 1) return folders.map((folder) => this.#group(folder));
     return runs
-      .filter((run) => parent === undefined || !("group" in parent) || run.group === parent.group)
+      .filter((run) => parent === undefined || !("folder" in parent) || folderOf(run) === parent.folder)
       .map((run) => this.#node(run));
   }
 
   getTreeItem(node: RunNode): vscode.TreeItem {
-    return "group" in node ? this.#groupItem(node.group) : runItem(node.run);
+    return "folder" in node ? this.#groupItem(node.folder) : runItem(node.run);
   }
 
   #isShown(node: RunNode): boolean {
-    return !("group" in node) || new Set(this.data.store.runs.map(({ group }) => group)).size > 1;
+    return !("folder" in node) || new Set(this.data.store.runs.map(folderOf)).size > 1;
   }
 
-  #group(group: string): GroupNode {
-    const node = this.#groups.get(group) ?? { group };
-    this.#groups.set(group, node);
+  #group(folder: string): GroupNode {
+    const node = this.#groups.get(folder) ?? { folder };
+    this.#groups.set(folder, node);
     return node;
   }
 
@@ -82,10 +88,11 @@ export class RunsTree implements vscode.TreeDataProvider<RunNode> {
     return node;
   }
 
-  #groupItem(group: string): vscode.TreeItem {
-    const runs = this.data.store.runs.filter((run) => run.group === group);
-    const item = new vscode.TreeItem(group || ".", vscode.TreeItemCollapsibleState.Expanded);
-    item.id = `group ${group}`;
+  #groupItem(folder: string): vscode.TreeItem {
+    const runs = this.data.store.runs.filter((run) => folderOf(run) === folder);
+    const name = groupsOf(this.data.store.runs).get(folder) || ".";
+    const item = new vscode.TreeItem(name, vscode.TreeItemCollapsibleState.Expanded);
+    item.id = `group ${folder}`;
     item.contextValue = "group";
     item.iconPath = vscode.ThemeIcon.Folder;
     const active = runs.filter(({ state }) => isActive(state)).length;
@@ -116,6 +123,6 @@ function tooltipOf(run: RunSummary): vscode.MarkdownString {
   add("Begun", new Date(run.created).toLocaleString());
   if (run.host !== "") add("Host", run.host);
   if (run.checkpoints.length > 0) add("Checkpoints", run.checkpoints.join(", "));
-  add("Folder", dirname(run.id));
+  add("Folder", folderOf(run));
   return text;
 }

@@ -6,7 +6,6 @@ import {
   type ClusteringView,
   type ClusterWeight,
   searchClusters,
-  takenBy,
   weighClusters,
 } from "../../shared/clusters.js";
 import type { Abilities, ConfigFile, ToPage } from "../../shared/protocol.js";
@@ -19,9 +18,9 @@ import { ClusterTable } from "./cluster-table.js";
 import { controls } from "./controls.js";
 import { clusterDetails, documentDetails, searchDetails } from "./details.js";
 import { type Camera, DocumentMap } from "./document-map.js";
+import { type ChoiceState, PendingChoice } from "./pending-choice.js";
 
-interface State {
-  clustering: string | null;
+interface State extends ChoiceState {
   domain: string | null;
   /** Tokens of pretraining that the person typed; 0 takes what the domain's job plans. */
   budget: number;
@@ -31,9 +30,6 @@ interface State {
   /** What the map shows; null for all of it. */
   camera: Camera | null;
   search: string;
-  config: string | null;
-  /** Clusters chosen and not written yet, by configuration. */
-  unsaved: Record<string, { include: number[]; exclude: number[] }>;
 }
 
 const initial: State = {
@@ -43,6 +39,7 @@ const initial: State = {
 
 class ClusterExplorer {
   readonly #state: State;
+  readonly #choice: PendingChoice;
   readonly #notice = new Notice();
   readonly #controls = element("div", { className: "toolbar", attributes: { role: "toolbar" } });
   readonly #summary = element("p", { className: "summary", attributes: { role: "status" } });
@@ -58,7 +55,10 @@ class ClusterExplorer {
   });
   readonly #table = new ClusterTable({
     onChoose: (cluster) => this.#choose(cluster),
-    onTake: (cluster, isTaken) => this.#take(cluster, isTaken),
+    onTake: (cluster, isTaken) => {
+      this.#choice.take(cluster, isTaken);
+      this.#change({});
+    },
     chosen: () => this.#state.cluster ?? undefined,
   });
   readonly #transport = connect({
@@ -71,17 +71,17 @@ class ClusterExplorer {
   readonly #requests = new Requests((message) => this.#transport.send(message));
   #abilities: Abilities = { control: false, openSource: false, writeConfig: false, saveFile: false };
   #clusterings: readonly ClusteringSummary[] = [];
-  #configs: readonly ConfigFile[] = [];
   #view: ClusteringView | undefined;
+  /** The clustering that was asked for last; until it is here, all of the page is about the one before. */
+  #wanted: string | undefined;
   #assignments = new Uint32Array();
   /** What the controls were built for. */
   #shownChoices = "";
-  #include: number[] = [];
-  #exclude: number[] = [];
   #found: ReadonlySet<number> | undefined;
 
   constructor(root: HTMLElement) {
     this.#state = { ...initial, ...(this.#transport.getState() as Partial<State> | null) };
+    this.#choice = new PendingChoice(this.#state);
     const mapTools = element(
       "div",
       { className: "map-tools" },
@@ -122,13 +122,15 @@ class ClusterExplorer {
     else if (message.type === "clusterings") {
       this.#clusterings = message.clusterings;
       document.body.classList.toggle("no-clusters", message.clusterings.length === 0);
-      const isThere = message.clusterings.some(({ id }) => id === this.#state.clustering);
-      this.#load(isThere ? this.#state.clustering! : message.clusterings[0]?.id);
-    } else if (message.type === "reports" && this.#view) this.#loadDomains(this.#view.id);
+      const wanted = this.#wanted ?? this.#state.clustering;
+      this.#load((message.clusterings.find(({ id }) => id === wanted) ?? message.clusterings[0])?.id);
+    } else if (message.type === "configs") this.#takeConfigs(message.configs);
+    else if (message.type === "reports" && this.#view) this.#loadDomains(this.#view.id);
     else if (message.type === "show") this.#load(message.id);
   }
 
   #load(id: string | undefined): void {
+    this.#wanted = id;
     if (id === undefined) {
       this.#summary.textContent =
         "No clusters yet. slm cluster or slm run makes them; they appear here by themselves.";
@@ -141,50 +143,60 @@ class ClusterExplorer {
       this.#loadDomains(id);
       return;
     }
-    if (id !== this.#state.clustering)
-      this.#change({ clustering: id, cluster: null, unit: null, camera: null });
-    const loaded = Promise.all([
-      this.#requests.ask("load clustering", { clustering: id }),
-      this.#requests.ask("list configs", {}),
-    ]);
-    loaded.then(([view, configs]) => {
-      this.#view = view;
-      this.#assignments = new Uint32Array(fromBase64(view.assignments).buffer);
-      this.#takeChoices(configs);
-      this.#table.sortFor(this.#state.domain !== null);
-      this.#buildControls();
-      this.#showMap(view);
-      this.#update();
-      this.#showDetails();
-      if (this.#state.unit !== null && this.#state.unit < view.units) this.#readDocument(this.#state.unit);
-    }, this.#notice.fail);
+    this.#requests.ask("load clustering", { clustering: id }).then(
+      (view) => {
+        if (this.#wanted === id) this.#show(view);
+      },
+      (error) => {
+        if (this.#wanted !== id) return;
+        this.#wanted = this.#view?.id;
+        this.#buildControls();
+        this.#notice.fail(error);
+      },
+    );
+  }
+
+  #show(view: ClusteringView): void {
+    const chosen = { clustering: view.id, cluster: null, unit: null, camera: null, config: null };
+    if (view.id !== this.#state.clustering) Object.assign(this.#state, chosen);
+    this.#view = view;
+    this.#assignments = new Uint32Array(fromBase64(view.assignments).buffer);
+    this.#takeDomains();
+    this.#table.sortFor(this.#state.domain !== null);
+    this.#buildControls();
+    this.#showMap(view);
+    this.#change({});
+    this.#showDetails();
+    if (this.#state.unit !== null && this.#state.unit < view.units) this.#readDocument(this.#state.unit);
   }
 
   /** A job that goes on writes its report again and again: what the person looks at stays as it is. */
   #loadDomains(id: string): void {
-    const loaded = Promise.all([
-      this.#requests.ask("load domains", { clustering: id }),
-      this.#requests.ask("list configs", {}),
-    ]);
-    loaded.then(([domains, configs]) => {
+    this.#requests.ask("load domains", { clustering: id }).then((domains) => {
       if (this.#view?.id !== id) return;
       this.#view = { ...this.#view, domains };
-      this.#takeChoices(configs);
+      this.#takeDomains();
       if (this.#choices() !== this.#shownChoices) this.#buildControls();
       this.#update();
     }, this.#notice.fail);
   }
 
-  #takeChoices(configs: readonly ConfigFile[]): void {
-    this.#configs = configs.filter(({ kind }) => kind === "forge");
+  #takeDomains(): void {
     if (!this.#view?.domains.some(({ name }) => name === this.#state.domain)) this.#state.domain = null;
-    this.#chooseConfig(this.#state.config ?? this.#configOf(this.#state.clustering!));
+  }
+
+  #takeConfigs(configs: readonly ConfigFile[]): void {
+    this.#choice.configs = configs.filter(({ kind }) => kind === "forge");
+    if (!this.#view) return;
+    if (this.#choices() !== this.#shownChoices) this.#buildControls();
+    this.#update();
   }
 
   /** All that can be chosen among; while it is the same, the controls keep their focus. */
   #choices(): string {
     const domains = this.#view?.domains.map(({ name }) => name);
-    return JSON.stringify([this.#clusterings, domains, this.#configs.map(({ path }) => path)]);
+    const { configs, config } = this.#choice;
+    return JSON.stringify([this.#clusterings, domains, configs.map(({ path }) => path), config?.path]);
   }
 
   /** Tokens of pretraining: as typed, else as the domain's job plans, else one passage of the text. */
@@ -203,25 +215,13 @@ class ClusterExplorer {
     this.#map.show({ places, assignments: this.#assignments, labels }, description, camera ?? undefined);
   }
 
-  /** The forge.yaml whose job made the clusters, else the only one. */
-  #configOf(clustering: string): string | null {
-    const own = this.#configs.find(({ output }) => output !== null && clustering.startsWith(output));
-    return own?.path ?? (this.#configs.length === 1 ? this.#configs[0].path : null);
-  }
-
-  #chooseConfig(path: string | null): void {
-    const config = this.#configs.find((each) => each.path === path);
-    this.#state.config = config?.path ?? null;
-    const choice = this.#state.unsaved[config?.path ?? ""] ?? config;
-    this.#include = [...(choice?.include ?? [])];
-    this.#exclude = [...(choice?.exclude ?? [])];
-  }
-
   #buildControls(): void {
     this.#shownChoices = this.#choices();
-    const { clustering, domain, search, config } = this.#state;
+    const { clustering, domain, search } = this.#state;
     const choices = {
-      ...{ clustering, domain, search, config, clusterings: this.#clusterings, configs: this.#configs },
+      ...{ clustering, domain, search, clusterings: this.#clusterings },
+      configs: this.#choice.configs,
+      config: this.#choice.config?.path ?? null,
       domains: this.#view?.domains.map(({ name }) => name) ?? [],
       budget: this.#budget(),
       canWrite: this.#abilities.writeConfig,
@@ -238,9 +238,8 @@ class ClusterExplorer {
       onSearch: (text) => this.#change({ search: text }),
       onSearchDocuments: () => this.#searchDocuments(),
       onConfig: (path) => {
-        this.#chooseConfig(path);
+        this.#change({ config: path ?? "" });
         this.#buildControls();
-        this.#change({});
       },
       onWrite: () => this.#write(),
     });
@@ -250,7 +249,7 @@ class ClusterExplorer {
   #weights(): Map<number, ClusterWeight> {
     const domain = this.#view?.domains.find(({ name }) => name === this.#state.domain);
     if (!this.#view || !domain) return new Map();
-    const isTaken = takenBy(this.#include, this.#exclude);
+    const { isTaken } = this.#choice;
     const weights = weighClusters(this.#view.descriptions, domain.histogram, this.#budget(), isTaken);
     return new Map(weights.map((weight) => [weight.cluster, weight]));
   }
@@ -261,7 +260,7 @@ class ClusterExplorer {
     const found = searchClusters(view.descriptions, this.#state.search);
     this.#found = this.#state.search.trim() === "" ? undefined : new Set(found.map(({ cluster }) => cluster));
     const weights = this.#weights();
-    const isTaken = takenBy(this.#include, this.#exclude);
+    const { isTaken } = this.#choice;
     this.#table.update(
       found.map((each) => ({
         view: each,
@@ -328,58 +327,45 @@ class ClusterExplorer {
   #readDocument(unit: number): void {
     this.#change({ unit });
     this.#map.mark(unit);
-    this.#details.replaceChildren(element("p", { className: "empty" }, "Reading…"));
-    const clustering = this.#state.clustering!;
-    this.#requests.ask("read document", { clustering, unit }).then(
-      (found) => {
-        /* something else may have been chosen meanwhile */
-        if (this.#state.unit !== unit || this.#state.clustering !== clustering) return;
-        this.#details.replaceChildren(documentDetails(found, this.#actions));
-      },
-      (error) => {
-        this.#showDetails();
-        this.#notice.fail(error);
-      },
-    );
+    const asked = this.#requests.ask("read document", { clustering: this.#state.clustering!, unit });
+    this.#showAnswer("Reading…", asked, (found) => documentDetails(found, this.#actions));
   }
 
   #searchDocuments(): void {
     const text = this.#state.search.trim();
-    if (text === "" || this.#state.clustering === null) return;
+    const { clustering } = this.#state;
+    if (text === "" || clustering === null) return;
     this.#change({ unit: null });
     this.#map.mark(undefined);
-    this.#details.replaceChildren(element("p", { className: "empty" }, "Searching…"));
-    this.#requests.ask("search documents", { clustering: this.#state.clustering, text }).then(
-      (found) => this.#details.replaceChildren(searchDetails(text, found, this.#actions)),
+    const asked = this.#requests.ask("search documents", { clustering, text });
+    this.#showAnswer("Searching…", asked, (found) => searchDetails(text, found, this.#actions));
+  }
+
+  /** Shows what was asked for, unless something else is shown by then. */
+  #showAnswer<Answer>(doing: string, asked: Promise<Answer>, show: (answer: Answer) => HTMLElement): void {
+    const waiting = element("p", { className: "empty" }, doing);
+    this.#details.replaceChildren(waiting);
+    asked.then(
+      (answer) => {
+        if (waiting.isConnected) this.#details.replaceChildren(show(answer));
+      },
       (error) => {
-        this.#showDetails();
+        if (waiting.isConnected) this.#showDetails();
         this.#notice.fail(error);
       },
     );
   }
 
-  #take(cluster: number, isTaken: boolean): void {
-    this.#exclude = this.#exclude.filter((each) => each !== cluster);
-    if (this.#include.length > 0) {
-      this.#include = this.#include.filter((each) => each !== cluster);
-      if (isTaken) this.#include.push(cluster);
-      /* an empty list would take all again */ else if (this.#include.length === 0)
-        this.#exclude.push(cluster);
-    } else if (!isTaken) this.#exclude.push(cluster);
-    const choice = { include: this.#include, exclude: this.#exclude };
-    this.#change({ unsaved: { ...this.#state.unsaved, [this.#state.config ?? ""]: choice } });
-  }
-
   #write(): void {
-    const config = this.#state.config!;
-    const choice = { config, include: this.#include, exclude: this.#exclude };
-    this.#requests.ask("write cluster choice", choice).then(({ saved }) => {
+    const config = this.#choice.config!.path;
+    const { key, unsaved } = this.#choice;
+    this.#requests.ask("write cluster choice", { config, ...unsaved }).then(({ saved }) => {
       if (!saved) {
         this.#notice.show(`${config} has unsaved changes: the choice is in its editor and is yours to save.`);
         return;
       }
-      const { [config]: _, ...unsaved } = this.#state.unsaved;
-      this.#change({ unsaved });
+      this.#choice.forget(key);
+      this.#change({});
       this.#notice.show(`Written to ${config}.`);
     }, this.#notice.fail);
   }

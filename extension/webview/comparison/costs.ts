@@ -50,13 +50,13 @@ export class CostSection {
     });
   }
 
-  /** Shows a report at a number of domains, its table for sets of one size. */
+  /** Shows a report at a number of domains, the winners and the best for sets of one size. */
   update(report: Compared, size: number | null, domains: number): void {
     this.#lines = linesOf(report, domains);
     this.#chart.invalidate();
     const counts = report.curves.map((curve) => String(curve.domains));
     const legend = this.#lines.map((line) => element("span", {}, lineSample(line), line.label));
-    const best = frontier(report, domains).map(
+    const best = frontier(report, size, domains).map(
       ({ entry, flops, perplexity }) => `${entry} (${flopsOf(flops)}: ${perplexityOf(perplexity)})`,
     );
     this.#values.replaceChildren(pointsTable(report, domains));
@@ -110,7 +110,7 @@ function winnersTable(report: Compared, size: number | null, domains: number): H
 /** The points of the chart in numbers, for whoever does not see it. */
 function pointsTable(report: Compared, domains: number): HTMLElement {
   const points = pointsAt(report, domains);
-  const best = new Set<unknown>(frontier(report, domains));
+  const best = new Set<unknown>(report.sizes.flatMap((size) => frontier(report, size, domains)));
   const rows = points.map((point) => [
     labelOf(report, point.entry, point.size),
     `${formatNumber(100 * point.length)} %`,
