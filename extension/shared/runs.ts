@@ -32,6 +32,14 @@ export interface RunSummary {
   readonly budget: { readonly steps: number | null; readonly tokens: number | null };
   /** Steps of its checkpoints. */
   readonly checkpoints: readonly number[];
+  /** What it is a part of; null for a training of its own. */
+  readonly job: JobOfRun | null;
+}
+
+export interface JobOfRun {
+  readonly folder: string;
+  /** The configuration whose job writes there; null where none was found. */
+  readonly config: string | null;
 }
 
 /** A loss on a validation set. */
@@ -58,9 +66,10 @@ export function isActive(state: RunStateName): boolean {
   return state === "starting" || state === "running" || state === "stopping";
 }
 
-/** Whether `slm runs resume` could go on with it. */
-export function isResumable({ state, checkpoints }: RunSummary): boolean {
-  return (state === "stopped" || state === "failed" || state === "interrupted") && checkpoints.length > 0;
+/** Whether `slm` could go on with it: with it alone from a checkpoint, or with its job. */
+export function isResumable({ state, checkpoints, job }: RunSummary): boolean {
+  const isCutShort = state === "stopped" || state === "failed" || state === "interrupted";
+  return isCutShort && (job === null ? checkpoints.length > 0 : job.config !== null);
 }
 
 /** Share of the budget that is done, 0 … 1; undefined without a budget. */

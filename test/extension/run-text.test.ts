@@ -22,7 +22,15 @@ const running: RunSummary = {
     host: "here",
     pid: 1,
   },
-  ...{ step: 50, tokens: 5000, loss: 2.34567, tokensPerSecond: 100, message: null, checkpoints: [] },
+  ...{
+    step: 50,
+    tokens: 5000,
+    loss: 2.34567,
+    tokensPerSecond: 100,
+    message: null,
+    checkpoints: [],
+    job: null,
+  },
   budget: { steps: 200, tokens: null },
 };
 
