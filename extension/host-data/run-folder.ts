@@ -19,6 +19,8 @@ interface StatusFile {
   readonly loss: number | null;
   readonly tokensPerSecond: number | null;
   readonly message: string | null;
+  readonly progress?: number | null;
+  readonly secondsLeft?: number | null;
 }
 
 const STATES: readonly string[] = ["starting", "running", "stopping", "stopped", "finished", "failed"];
@@ -51,14 +53,8 @@ export async function readRunFolder(
     return {
       ...identity,
       ...{ state: "damaged", created: modified, updated: modified, step: 0, tokens: 0, loss: null },
-      ...{
-        host: "",
-        pid: 0,
-        tokensPerSecond: null,
-        message: "run.json is damaged: restore it, or remove the run",
-        budget,
-      },
-      checkpoints,
+      ...{ host: "", pid: 0, tokensPerSecond: null, progress: null, secondsLeft: null },
+      ...{ message: "run.json is damaged: restore it, or remove the run", budget, checkpoints },
     };
   }
   const isOver = OVER.includes(status.state);
@@ -68,6 +64,7 @@ export async function readRunFolder(
     ...identity,
     ...{ state, created, updated, step, tokens, loss: loss ?? null, host, pid, message: message ?? null },
     ...{ tokensPerSecond: tokensPerSecond ?? null, budget, checkpoints },
+    ...{ progress: finite(status.progress), secondsLeft: finite(status.secondsLeft) },
   };
 }
 
