@@ -93,14 +93,19 @@ export class RunCommands {
     const runs = await chooseRuns(
       this.data,
       {
-        ...{ title: "Resume which run?", suits: isResumable },
+        ...{ title: "Resume which runs?", many: true, suits: isResumable },
         none: "There is no run to resume: those that stopped have no checkpoint, or are parts of a job, which goes on with slm run and its forge.yaml.",
       },
       node,
       selection,
     );
+    const asked = new Set<string>();
     for (const run of runs) {
       const { args, folder } = resumptionOf(run, this.data.store.reports);
+      /* a job goes on with all of its runs */
+      const command = JSON.stringify(args);
+      if (asked.has(command)) continue;
+      asked.add(command);
       if (run.job !== null && run.job.config !== null) await saveConfig(run.job.config);
       await this.starter.start(`Resuming ${run.name}`, args, folder);
     }
