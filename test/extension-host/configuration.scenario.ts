@@ -4,10 +4,11 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 import axe from "axe-core";
 import type { Frame } from "playwright-core";
+import { parse } from "yaml";
 import { shaderPath } from "../../engine/gpu/index.js";
 import { entryPointsOf } from "../../extension/language/kernels.js";
 import { requestStop } from "../../specialization/training/run-folder.js";
-import { stateOf } from "../cli/tiny-run.js";
+import { stateOf, writeConfig } from "../cli/tiny-run.js";
 import { Editor, eventually } from "./editor.js";
 import { Workspace } from "./workspace.js";
 
@@ -185,6 +186,30 @@ async function assertAccessible(frame: Frame): Promise<void> {
     [],
   );
 }
+
+test("a run that is started in the form trains by what was typed just before", async () => {
+  writeConfig(workspace.folder, "formed", {
+    training: { batch: 4, learningRate: 0.003, budget: { steps: 3 } },
+  });
+  await openFile("formed.yaml");
+  await lens("Edit as a form").click();
+  const frame = await editor.webview(".page-form");
+  await frame.locator('[id="training.batch"]').waitFor();
+  /* at once, as no hand could */
+  await frame.evaluate(`{
+    const batch = document.getElementById("training.batch");
+    batch.value = "8";
+    batch.dispatchEvent(new Event("change"));
+    [...document.querySelectorAll("button")].find(({ textContent }) => textContent === "Run").click();
+  }`);
+  const run = workspace.path("runs", "formed");
+  await eventually("the run is finished", async () =>
+    existsSync(workspace.path("runs", "formed", "run.json")) && stateOf(run).state === "finished"
+      ? true
+      : undefined,
+  );
+  assert.equal(parse(readFileSync(workspace.path("runs", "formed", "run.yaml"), "utf8")).training.batch, 8);
+});
 
 test("a dry run is started above the file and shown beside it", async () => {
   await openFile("forge.yaml");
