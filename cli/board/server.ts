@@ -50,6 +50,8 @@ export async function startBoard(options: BoardOptions): Promise<Board> {
   server.on("request", (request, response) => answer(request, response, admission, assets));
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MOST_MESSAGE_BYTES });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    /* a caller may reset it at any moment, and an error that nobody listens for ends the process */
+    socket.on("error", () => socket.destroy());
     const address = admit(request, admission);
     if (typeof address === "string" || address.pathname !== "/live" || request.headers.origin === undefined) {
       socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n");

@@ -127,17 +127,18 @@ export class DataStore {
     const now = performance.now();
     this.#nextScan = now + Math.max(SCAN_MS, (now - begun) / SCAN_SHARE);
     this.#runFolders = found.runs;
-    await this.#refreshRuns();
-    await this.#refreshReports(found.reports);
-    const clusterings = (await Promise.all(found.clusterings.map(readClustering))).filter(
-      (each) => each !== undefined,
-    );
     const configs = (await Promise.all(found.configs.map(readConfigFile))).filter(
       (each) => each !== undefined,
     );
     const files = JSON.stringify([configs, found.models]) !== JSON.stringify([this.configs, this.models]);
     this.configs = configs;
     this.models = found.models;
+    /* a run's job is known by its configuration */
+    await this.#refreshRuns();
+    await this.#refreshReports(found.reports);
+    const clusterings = (await Promise.all(found.clusterings.map(readClustering))).filter(
+      (each) => each !== undefined,
+    );
     if (files) this.#tell((listener) => listener.onFiles?.());
     if (JSON.stringify(clusterings) !== JSON.stringify(this.clusterings)) {
       this.clusterings = clusterings;
@@ -147,7 +148,9 @@ export class DataStore {
 
   async #refreshRuns(): Promise<void> {
     const read = await Promise.all(
-      this.#runFolders.map((folder) => readRunFolder(folder, this.#rootOf(folder)).catch(() => undefined)),
+      this.#runFolders.map((folder) =>
+        readRunFolder(folder, this.#rootOf(folder), this.configs).catch(() => undefined),
+      ),
     );
     const runs = sortRuns(read.filter((run) => run !== undefined));
     for (const { id, state } of runs) if (isActive(state)) this.#observe(id);

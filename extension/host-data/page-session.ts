@@ -3,7 +3,7 @@
  * Whatever a page names (run, clustering, configuration) must be one that the store has found, so no page can lead
  * the host to other files.
  */
-import { basename, dirname } from "node:path";
+import { dirname } from "node:path";
 import type {
   Abilities,
   ConfigFile,
@@ -16,9 +16,11 @@ import type {
   ToHost,
   ToPage,
 } from "../shared/protocol.js";
+import type { RunSummary } from "../shared/runs.js";
 import { domainsOf, readClusteringView } from "./clusters-folder.js";
 import { changeFile, withClusterChoice } from "./config-file.js";
 import type { DataStore } from "./data-store.js";
+import { resumptionOf } from "./resume-run.js";
 import type { RunData } from "./run-data.js";
 import type { SlmRunner } from "./slm-command.js";
 
@@ -155,13 +157,14 @@ export class PageSession {
   async #answer(request: PageRequest): Promise<unknown> {
     switch (request.kind) {
       case "stop run":
-        return this.#onRun(request.run, (runs, name) =>
-          this.options.slm.run(["runs", "stop", name, "--runs", runs], runs),
+        return this.#onRun(request.run, ({ id, name }) =>
+          this.options.slm.run(["runs", "stop", name, "--runs", dirname(id)], dirname(id)),
         );
       case "resume run":
-        return this.#onRun(request.run, (runs, name) =>
-          this.options.slm.start(["runs", "resume", name, "--runs", runs], runs),
-        );
+        return this.#onRun(request.run, (run) => {
+          const { args, folder } = resumptionOf(run, this.options.store.reports);
+          return this.options.slm.start(args, folder);
+        });
       case "start run":
         return this.#start(this.#config(request.config));
       case "open source":
@@ -188,12 +191,12 @@ export class PageSession {
     }
   }
 
-  async #onRun(id: string, act: (runs: string, name: string) => Promise<unknown>): Promise<null> {
+  async #onRun(id: string, act: (run: RunSummary) => Promise<unknown>): Promise<null> {
     this.#needControl();
     const { store } = this.options;
-    if (!store.runs.some((run) => run.id === id))
-      throw new Error(`${id}: there is no such run any more. Reload the page.`);
-    await act(dirname(id), basename(id));
+    const found = store.runs.find((run) => run.id === id);
+    if (found === undefined) throw new Error(`${id}: there is no such run any more. Reload the page.`);
+    await act(found);
     await store.refresh();
     return null;
   }

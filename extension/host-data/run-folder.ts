@@ -1,10 +1,11 @@
 /** What a run's folder tells without its metrics: state, progress, budget, checkpoints. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { parse } from "yaml";
-import type { RunStateName, RunSummary } from "../shared/runs.js";
+import type { ConfigFile } from "../shared/protocol.js";
+import type { JobOfRun, RunStateName, RunSummary } from "../shared/runs.js";
 
 interface StatusFile {
   readonly state: RunStateName;
@@ -18,18 +19,30 @@ interface StatusFile {
   readonly loss: number | null;
   readonly tokensPerSecond: number | null;
   readonly message: string | null;
+  readonly progress?: number | null;
+  readonly secondsLeft?: number | null;
 }
 
 const STATES: readonly string[] = ["starting", "running", "stopping", "stopped", "finished", "failed"];
 const OVER: readonly string[] = ["stopped", "finished", "failed"];
 
-/** Summary of the run in a folder, for a viewer of `root`; undefined where it is no run. */
-export async function readRunFolder(folder: string, root: string): Promise<RunSummary | undefined> {
+/**
+ * Summary of the run in a folder; undefined where it is no run.
+ *
+ * @param root the folder that is looked at
+ * @param configs where the job of a run that is a part of one may be described
+ */
+export async function readRunFolder(
+  folder: string,
+  root: string,
+  configs: readonly ConfigFile[],
+): Promise<RunSummary | undefined> {
   const place = relative(root, dirname(folder));
   const identity = {
     id: folder,
     name: basename(folder),
     group: place.startsWith("..") || isAbsolute(place) ? dirname(folder) : place.replaceAll("\\", "/"),
+    job: jobOf(folder, configs),
   };
   const budget = await readBudget(join(folder, "run.yaml"));
   const checkpoints = await readCheckpoints(join(folder, "checkpoints"));
@@ -40,14 +53,8 @@ export async function readRunFolder(folder: string, root: string): Promise<RunSu
     return {
       ...identity,
       ...{ state: "damaged", created: modified, updated: modified, step: 0, tokens: 0, loss: null },
-      ...{
-        host: "",
-        pid: 0,
-        tokensPerSecond: null,
-        message: "run.json is damaged: restore it, or remove the run",
-        budget,
-      },
-      checkpoints,
+      ...{ host: "", pid: 0, tokensPerSecond: null, progress: null, secondsLeft: null },
+      ...{ message: "run.json is damaged: restore it, or remove the run", budget, checkpoints },
     };
   }
   const isOver = OVER.includes(status.state);
@@ -57,7 +64,15 @@ export async function readRunFolder(folder: string, root: string): Promise<RunSu
     ...identity,
     ...{ state, created, updated, step, tokens, loss: loss ?? null, host, pid, message: message ?? null },
     ...{ tokensPerSecond: tokensPerSecond ?? null, budget, checkpoints },
+    ...{ progress: finite(status.progress), secondsLeft: finite(status.secondsLeft) },
   };
+}
+
+/** A part of a job says so in job.json. Jobs move with their folders, so where the run lies tells which job it is. */
+function jobOf(run: string, configs: readonly ConfigFile[]): JobOfRun | null {
+  if (!existsSync(join(run, "job.json"))) return null;
+  const folder = dirname(dirname(run));
+  return { folder, config: configs.find(({ output }) => output === folder)?.path ?? null };
 }
 
 async function readStatus(path: string): Promise<StatusFile | "damaged" | undefined> {

@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import {
   type Document,
+  isAlias,
   isMap,
   isScalar,
   type Node,
@@ -87,8 +88,14 @@ function plain(value: unknown): unknown {
 
 function setIn(document: Document, path: KeyPath, value: unknown): void {
   for (let length = 1; length < path.length; length++) {
-    const group = document.getIn(path.slice(0, length), true);
-    if (!isMap(group)) document.setIn(path.slice(0, length), document.createNode({}));
+    const at = path.slice(0, length);
+    const group = document.getIn(at, true);
+    /* an alias becomes a group of its own, with all that it stood for: what it names stays as it is */
+    if (isAlias(group)) {
+      const named = group.resolve(document);
+      document.setIn(at, document.createNode(group.toJS(document), { flow: isMap(named) && named.flow }));
+    }
+    if (!isMap(document.getIn(at, true))) document.setIn(at, document.createNode({}));
   }
   document.setIn(path, document.createNode(value, { flow: typeof value === "object" && value !== null }));
 }

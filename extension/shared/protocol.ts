@@ -99,7 +99,7 @@ export interface ConfigFile {
   readonly path: string;
   /** "forge" for a whole job, "run" for one training. */
   readonly kind: "forge" | "run";
-  /** Folder of the job's output, where the file says it; absolute. */
+  /** Folder of a job's output, absolute; null where the file does not tell. */
   readonly output: string | null;
   readonly include: readonly number[];
   readonly exclude: readonly number[];

@@ -1,18 +1,16 @@
 /** A run in a line of text, for lists that have no room for a chart. */
 import { isActive, progressOf, type RunStateName, type RunSummary } from "./runs.js";
 
-/** Seconds until the budget is used up at the present speed; undefined where nobody can say. */
-export function secondsLeft({
-  state,
-  step,
-  tokens,
-  tokensPerSecond,
-  budget,
-}: RunSummary): number | undefined {
-  if (!isActive(state) || !tokensPerSecond || step === 0 || tokens === 0) return undefined;
-  if (budget.steps !== null) return (Math.max(0, budget.steps - step) * (tokens / step)) / tokensPerSecond;
-  if (budget.tokens !== null) return Math.max(0, budget.tokens - tokens) / tokensPerSecond;
-  return undefined;
+/** Seconds until the first limit of the budget is reached; undefined where nobody can say. */
+export function secondsLeft(run: RunSummary): number | undefined {
+  const { state, step, tokens, tokensPerSecond, budget } = run;
+  if (!isActive(state)) return undefined;
+  if (run.secondsLeft !== null) return run.secondsLeft;
+  if (!tokensPerSecond || step === 0 || tokens === 0) return undefined;
+  const tokensLeft: number[] = [];
+  if (budget.steps !== null) tokensLeft.push((budget.steps - step) * (tokens / step));
+  if (budget.tokens !== null) tokensLeft.push(budget.tokens - tokens);
+  return tokensLeft.length === 0 ? undefined : Math.max(0, Math.min(...tokensLeft)) / tokensPerSecond;
 }
 
 /** "42 s", "7 min", "3 h 20 min", "2 d 4 h". */

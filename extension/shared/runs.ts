@@ -29,10 +29,22 @@ export interface RunSummary {
   readonly host: string;
   /** Its process, on that host; 0 where nobody knows. */
   readonly pid: number;
+  /** Share of its budget that is used, 0 … 1; null where its process did not write it. */
+  readonly progress: number | null;
+  /** Until its budget is used up, as its process reckons; null where that did not write it. */
+  readonly secondsLeft: number | null;
   /** Steps or tokens to go for; null where run.yaml does not say. */
   readonly budget: { readonly steps: number | null; readonly tokens: number | null };
   /** Steps of its checkpoints. */
   readonly checkpoints: readonly number[];
+  /** What it is a part of; null for a training of its own. */
+  readonly job: JobOfRun | null;
+}
+
+export interface JobOfRun {
+  readonly folder: string;
+  /** The configuration whose job writes there; null where none was found. */
+  readonly config: string | null;
 }
 
 /** A loss on a validation set. */
@@ -59,17 +71,20 @@ export function isActive(state: RunStateName): boolean {
   return state === "starting" || state === "running" || state === "stopping";
 }
 
-/** Whether `slm runs resume` could go on with it. */
-export function isResumable({ state, checkpoints }: RunSummary): boolean {
-  return (state === "stopped" || state === "failed" || state === "interrupted") && checkpoints.length > 0;
+/** Whether `slm` could go on with it: with it alone from a checkpoint, or with its job. */
+export function isResumable({ state, checkpoints, job }: RunSummary): boolean {
+  const isCutShort = state === "stopped" || state === "failed" || state === "interrupted";
+  return isCutShort && (job === null ? checkpoints.length > 0 : job.config !== null);
 }
 
-/** Share of the budget that is done, 0 … 1; undefined without a budget. */
-export function progressOf({ step, tokens, budget, state }: RunSummary): number | undefined {
+/** Share of the budget that is done, 0 … 1: of the limit that is nearest; undefined where none is known. */
+export function progressOf({ state, progress, step, tokens, budget }: RunSummary): number | undefined {
   if (state === "finished") return 1;
-  if (budget.steps !== null && budget.steps > 0) return Math.min(1, step / budget.steps);
-  if (budget.tokens !== null && budget.tokens > 0) return Math.min(1, tokens / budget.tokens);
-  return undefined;
+  if (progress !== null) return Math.min(1, progress);
+  const shares: number[] = [];
+  if (budget.steps) shares.push(step / budget.steps);
+  if (budget.tokens) shares.push(tokens / budget.tokens);
+  return shares.length === 0 ? undefined : Math.min(1, Math.max(...shares));
 }
 
 /** Runs that train first, then the newest. */

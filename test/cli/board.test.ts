@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -88,6 +89,25 @@ test("a missing or wrong token is refused everywhere", async () => {
     }
     await assert.rejects(view(`/live${search}`), /403/);
   }
+});
+
+test("callers that are refused and break off at once do not end the board", async () => {
+  const asked = [
+    "GET /live HTTP/1.1",
+    `Host: ${address.host}`,
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    ...["", ""],
+  ].join("\r\n");
+  await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const socket = connect(Number(address.port), address.hostname);
+      await new Promise<void>((done, fail) => socket.once("connect", done).once("error", fail));
+      await new Promise((done) => socket.write(asked, done));
+      socket.resetAndDestroy();
+    }),
+  );
+  assert.equal((await get(`/dashboard${address.search}`)).status, 200);
 });
 
 test("other sites and other names of this machine are refused", async () => {

@@ -1,11 +1,14 @@
 /** Writing a configuration by hand and in the form, and a kernel with an error, as somebody at the editor does it. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 import axe from "axe-core";
 import type { Frame } from "playwright-core";
+import { parse } from "yaml";
 import { shaderPath } from "../../engine/gpu/index.js";
 import { entryPointsOf } from "../../extension/language/kernels.js";
+import { requestStop } from "../../specialization/training/run-folder.js";
+import { stateOf, writeConfig } from "../cli/tiny-run.js";
 import { Editor, eventually } from "./editor.js";
 import { Workspace } from "./workspace.js";
 
@@ -30,7 +33,7 @@ model: { context: 32, layers: 1, width: 32, heads: 2, hidden: 64 }
 embeddings: { dimensions: 8, window: 128 }
 clusters: { k: 4 }
 methods: [slm-nopt, slm-is]
-pretraining: { batch: 2, budget: { steps: 6 } }
+pretraining: { batch: 2, budget: { steps: 400 } }
 fineTuning: { steps: 4, every: 2 }
 `;
 
@@ -184,6 +187,30 @@ async function assertAccessible(frame: Frame): Promise<void> {
   );
 }
 
+test("a run that is started in the form trains by what was typed just before", async () => {
+  writeConfig(workspace.folder, "formed", {
+    training: { batch: 4, learningRate: 0.003, budget: { steps: 3 } },
+  });
+  await openFile("formed.yaml");
+  await lens("Edit as a form").click();
+  const frame = await editor.webview(".page-form");
+  await frame.locator('[id="training.batch"]').waitFor();
+  /* at once, as no hand could */
+  await frame.evaluate(`{
+    const batch = document.getElementById("training.batch");
+    batch.value = "8";
+    batch.dispatchEvent(new Event("change"));
+    [...document.querySelectorAll("button")].find(({ textContent }) => textContent === "Run").click();
+  }`);
+  const run = workspace.path("runs", "formed");
+  await eventually("the run is finished", async () =>
+    existsSync(workspace.path("runs", "formed", "run.json")) && stateOf(run).state === "finished"
+      ? true
+      : undefined,
+  );
+  assert.equal(parse(readFileSync(workspace.path("runs", "formed", "run.yaml"), "utf8")).training.batch, 8);
+});
+
 test("a dry run is started above the file and shown beside it", async () => {
   await openFile("forge.yaml");
   await lens("Dry run").click();
@@ -194,10 +221,23 @@ test("a dry run is started above the file and shown beside it", async () => {
     .waitFor();
 });
 
-test("a whole job goes from the file to its models and its report, and says once that it is done", async () => {
+test("a whole job goes from the file over a stop to its models and its report, and says once that it is done", async () => {
   writeFileSync(workspace.path("whole.forge.yaml"), WHOLE_JOB);
   await openFile("whole.forge.yaml");
   await lens("Run").click();
+  const runs = workspace.path("whole", "runs");
+  const run = await eventually("the long training of the job", async () => {
+    const names = existsSync(runs) ? readdirSync(runs) : [];
+    const name = names.find((each) => each.startsWith("slm-is-news-"));
+    if (name === undefined || !existsSync(workspace.path("whole", "runs", name, "run.json")))
+      return undefined;
+    return stateOf(workspace.path("whole", "runs", name)).state === "running" ? name : undefined;
+  });
+  /* a person is too slow for a training so short */
+  requestStop(workspace.path("whole", "runs", run));
+  await editor.container("slm-forge");
+  await editor.rows("Runs").filter({ hasText: run }).filter({ hasText: "stopped" }).waitFor();
+  await editor.rowAction("Runs", run, "Resume Run");
   await editor.toast("whole is done: 2 results").getByRole("button", { name: "Compare" }).click();
   const page = await editor.webview(".page-comparison tbody th");
   await page.getByRole("rowheader", { name: "slm-is" }).first().waitFor();

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { parse } from "yaml";
 import { editedText, minimalEdit } from "../../extension/language/edit-yaml.js";
 import { configKindOf } from "../../extension/language/kind.js";
 import { pathsAt } from "../../extension/language/path-completion.js";
@@ -84,6 +85,20 @@ test("what cannot be edited in place is written anew with its comments", () => {
   );
   assert.equal(editedText("a: [", [{ set: ["b"], value: 1 }]), undefined);
   assert.equal(editedText("- 1\n", [{ set: ["b"], value: 1 }]), undefined);
+});
+
+test("a key of an aliased group is set there alone, and the group keeps its others", () => {
+  const text = (news: string, blogs: string) => `domains:\n  news: &d${news}\n  blogs:${blogs}\n`;
+  const set = [{ set: ["domains", "blogs", "train"], value: "b.txt" }];
+  const inline = " { train: n.txt, validation: v.txt }";
+  assert.equal(editedText(text(inline, " *d"), set), text(inline, " { train: b.txt, validation: v.txt }"));
+  const block = "\n    train: n.txt\n    validation: v.txt";
+  assert.equal(editedText(text(block, " *d"), set), text(block, "\n    train: b.txt\n    validation: v.txt"));
+  const deep = "a: &a { x: { y: 1, z: 2 } }\nb: *a\n";
+  assert.deepEqual(parse(editedText(deep, [{ set: ["b", "x", "y"], value: 3 }]) ?? ""), {
+    a: { x: { y: 1, z: 2 } },
+    b: { x: { y: 3, z: 2 } },
+  });
 });
 
 test("windows' line ends stay where they are", () => {

@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { changeFile, readConfigFile, withClusterChoice } from "../../extension/host-data/config-file.js";
 import { DataStore } from "../../extension/host-data/data-store.js";
 import { discover } from "../../extension/host-data/discover.js";
 import { PageSession } from "../../extension/host-data/page-session.js";
+import { resumptionOf } from "../../extension/host-data/resume-run.js";
 import { runnerOf } from "../../extension/host-data/slm-command.js";
 import type { ToPage } from "../../extension/shared/protocol.js";
+import { isResumable } from "../../extension/shared/runs.js";
 
 const folder = mkdtempSync(join(tmpdir(), "slm-found-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -106,4 +109,86 @@ test("exported models are found, and nothing is looked for inside them", async (
     ...{ runs: [], reports: [], clusterings: [], configs: [] },
     models: [model],
   });
+});
+
+/** A folder with a job by job.yaml, of which a run was stopped before its first checkpoint. */
+function writeStoppedJob(name: string) {
+  const place = join(folder, name);
+  const run = join(place, "job", "runs", "slm-news-0a1b2c3d4e");
+  mkdirSync(run, { recursive: true });
+  const status = { state: "stopped", step: 3, tokens: 96, created: new Date().toISOString(), pid: 1 };
+  writeFileSync(join(run, "run.json"), JSON.stringify(status));
+  writeFileSync(join(run, "job.json"), JSON.stringify({ job: "/where/it/was/once/job" }));
+  const config = join(place, "job.yaml");
+  writeFileSync(config, "corpus: { train: a.txt }\ndomains: { news: { train: b.txt } }\n");
+  return { place, run, config };
+}
+
+test("a run of a job goes on with its job, by the configuration that writes there", async () => {
+  const { place, run, config } = writeStoppedJob("resumed");
+  const store = new DataStore([place]);
+  await store.start();
+  const only = async () => {
+    await store.refresh();
+    assert.equal(store.runs.length, 1);
+    return store.runs[0];
+  };
+  try {
+    const found = await only();
+    assert.deepEqual(found.job, { folder: join(place, "job"), config });
+    assert.ok(isResumable(found));
+    assert.deepEqual(resumptionOf(found, store.reports), { args: ["run", config], folder: place });
+
+    const report = { format: "slm-forge comparison", command: "slm compare job.yaml" };
+    writeFileSync(join(place, "job", "report.json"), JSON.stringify(report));
+    assert.deepEqual(resumptionOf(await only(), store.reports).args, ["compare", config]);
+
+    rmSync(config);
+    const orphan = await only();
+    assert.ok(!isResumable(orphan));
+    assert.throws(
+      () => resumptionOf(orphan, store.reports),
+      /slm-news-0a1b2c3d4e: is a part of the job in .*Go on with slm run and the job's forge\.yaml\./,
+    );
+
+    rmSync(join(run, "job.json"));
+    assert.ok(!isResumable(await only()));
+    mkdirSync(join(run, "checkpoints", "step-3"), { recursive: true });
+    const own = await only();
+    assert.ok(isResumable(own));
+    const runs = join(place, "job", "runs");
+    assert.deepEqual(resumptionOf(own, store.reports), {
+      args: ["runs", "resume", "slm-news-0a1b2c3d4e", "--runs", runs],
+      folder: runs,
+    });
+  } finally {
+    store.close();
+  }
+});
+
+test("a page that resumes a run of a job starts the job", async () => {
+  const { place, run, config } = writeStoppedJob("asked");
+  const given = join(place, "given.json");
+  const program = join(place, "slm.cjs");
+  writeFileSync(
+    program,
+    `const fs = require("node:fs");
+fs.writeFileSync(${JSON.stringify(`${given}.partial`)}, JSON.stringify(process.argv.slice(2)));
+fs.renameSync(${JSON.stringify(`${given}.partial`)}, ${JSON.stringify(given)});`,
+  );
+  const store = new DataStore([place]);
+  await store.start();
+  try {
+    const sent: ToPage[] = [];
+    const session = new PageSession({
+      ...{ store, allowControl: true, refusal: "", send: (message) => sent.push(message) },
+      slm: runnerOf({ program: process.execPath, parameters: [program] }),
+    });
+    await session.receive({ type: "request", id: 1, request: { kind: "resume run", run } });
+    assert.deepEqual(sent, [{ type: "reply", id: 1, result: null }]);
+    while (!existsSync(given)) await sleep(10);
+    assert.deepEqual(JSON.parse(readFileSync(given, "utf8")), ["run", config]);
+  } finally {
+    store.close();
+  }
 });

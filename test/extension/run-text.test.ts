@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { readRunFolder } from "../../extension/host-data/run-folder.js";
 import {
   describeAdvance,
   describeBriefly,
@@ -22,8 +26,16 @@ const running: RunSummary = {
     host: "here",
     pid: 1,
   },
-  ...{ step: 50, tokens: 5000, loss: 2.34567, tokensPerSecond: 100, message: null, checkpoints: [] },
-  budget: { steps: 200, tokens: null },
+  ...{
+    step: 50,
+    tokens: 5000,
+    loss: 2.34567,
+    tokensPerSecond: 100,
+    message: null,
+    checkpoints: [],
+    job: null,
+  },
+  ...{ budget: { steps: 200, tokens: null }, progress: null, secondsLeft: null },
 };
 
 test("a running run says step, loss, speed and the time left, a finished one how it ended", () => {
@@ -50,6 +62,33 @@ test("the time left follows the budget: in steps, in tokens, or it is unknown", 
   assert.deepEqual([0, 89, 90, 3599, 7200, 12_000, 200_000].map(formatSeconds), [
     ...["0 s", "89 s", "2 min", "1 h", "2 h", "3 h 20 min", "2 d 7 h"],
   ]);
+});
+
+test("the limit that is reached first decides, whichever it is", () => {
+  const both = { ...running, budget: { steps: 100_000, tokens: 6000 } };
+  assert.equal(secondsLeft(both), 10);
+  assert.equal(describeProgress(both), "83%");
+  assert.equal(secondsLeft({ ...running, budget: { steps: 60, tokens: 1e9 } }), 10);
+  assert.equal(secondsLeft({ ...both, tokens: 7000 }), 0);
+});
+
+test("what the training itself reckons is shown, also of limits that only it knows", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "slm-run-text-"));
+  try {
+    writeFileSync(join(folder, "run.yaml"), "training: { budget: { minutes: 10 } }\n");
+    const { pid } = process;
+    const status = { ...running, pid, host: hostname(), processStart: "", progress: 0.25, secondsLeft: 450 };
+    writeFileSync(join(folder, "run.json"), JSON.stringify(status));
+    const run = (await readRunFolder(folder, folder, [])) as RunSummary;
+    assert.match(describeRun(run), /^step 50 · .* · 8 min left$/);
+    assert.equal(describeProgress(run), "25%");
+    const within = { ...run, budget: { steps: 100_000, tokens: null } };
+    assert.equal(secondsLeft(within), 450);
+    assert.equal(describeProgress({ ...within, state: "finished" }), "100%");
+    assert.equal(secondsLeft({ ...run, state: "stopped" }), undefined);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("only ends that nobody asked for are told", () => {

@@ -44,13 +44,21 @@ export class FormEditor implements vscode.CustomTextEditorProvider {
   resolveCustomTextEditor(document: vscode.TextDocument, panel: vscode.WebviewPanel): void {
     const { webview } = panel;
     const send = async () => void webview.postMessage(await this.#stateOf(document));
-    let edits = Promise.resolve();
+    let edits: Promise<unknown> = Promise.resolve();
+    /* one after the other: each starts from the text that the last one left, one that failed too */
+    const inTurn = (act: () => Promise<void>) => {
+      edits = edits.then(act).catch(tell);
+    };
     const receive = (message: unknown) => {
       if (!isFromForm(message)) return;
       if (message.type === "ready") void send();
-      else if (message.type === "command") void runCommand(message.command, document.uri);
-      /* one after the other: each starts from the text that the last one left */ else
-        edits = edits.then(async () => {
+      else if (message.type === "command")
+        inTurn(async () => {
+          /* edits do not wait for its end: a dry run takes minutes */
+          runCommand(message.command, document.uri).then(undefined, tell);
+        });
+      else
+        inTurn(async () => {
           /* a change that leads to the same text is followed by none */
           if (!(await apply(document, message))) await send();
         });
@@ -126,6 +134,10 @@ async function apply(
 function runCommand(command: "run" | "plan" | "dryRun" | "text", uri: vscode.Uri): Thenable<unknown> {
   const id = command === "text" ? "slmForge.openText" : `slmForge.${command}`;
   return vscode.commands.executeCommand(id, uri);
+}
+
+function tell(error: unknown): void {
+  void vscode.window.showErrorMessage((error as Error).message);
 }
 
 /** The file in the active tab, whichever editor shows it. */

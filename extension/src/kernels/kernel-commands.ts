@@ -28,6 +28,13 @@ interface Report {
   readonly message?: string;
 }
 
+/** A file as slm reads it. */
+interface Saved {
+  readonly document: vscode.TextDocument;
+  /** Of the text that was saved. */
+  readonly version: number;
+}
+
 export class KernelCommands {
   constructor(
     private readonly cli: SlmCli,
@@ -39,19 +46,20 @@ export class KernelCommands {
   ) {}
 
   register(): vscode.Disposable {
-    const command = (id: string, action: (document: vscode.TextDocument) => Promise<void>) =>
-      registerCommand(id, async (given?: vscode.Uri) => action(await this.#documentOf(given)));
+    const command = (id: string, action: (saved: Saved) => Promise<void>) =>
+      registerCommand(id, async (given?: vscode.Uri) => action(await this.#savedOf(given)));
     return vscode.Disposable.from(
-      command("slmForge.kernels.check", (document) => this.#check(document)),
-      command("slmForge.kernels.benchmark", (document) => this.#benchmark(document)),
-      command("slmForge.kernels.compare", (document) => this.#compare(document)),
+      command("slmForge.kernels.check", (saved) => this.#check(saved)),
+      command("slmForge.kernels.benchmark", (saved) => this.#benchmark(saved)),
+      command("slmForge.kernels.compare", (saved) => this.#compare(saved)),
     );
   }
 
-  async #check(document: vscode.TextDocument): Promise<void> {
+  async #check(saved: Saved): Promise<void> {
+    const { document } = saved;
     const file = document.uri.fsPath;
-    if (await this.catalog.canRun(document)) return this.#watch(document, "Checking", ["--no-bench"]);
-    const report = await this.#run(document, "Compiling", ["kernels", "compile", "--json", "--", file]);
+    if (await this.catalog.canRun(document)) return this.#watch(saved, "Checking", ["--no-bench"]);
+    const report = await this.#run(saved, "Compiling", ["kernels", "compile", "--json", "--", file]);
     if (report === undefined) return;
     this.diagnostics.show(document, report.diagnostics ?? []);
     const isBroken = report.diagnostics?.some(({ severity }) => severity === "error") ?? false;
@@ -61,22 +69,24 @@ export class KernelCommands {
     );
   }
 
-  async #benchmark(document: vscode.TextDocument): Promise<void> {
+  async #benchmark(saved: Saved): Promise<void> {
+    const { document } = saved;
     const text = document.getText();
-    await this.#watch(document, "Timing", []);
+    await this.#watch(saved, "Timing", []);
     if (this.results.of(document.uri) === undefined) return;
     const last = this.#lastOf(document);
     await mkdir(dirname(last), { recursive: true });
     await writeFile(last, text);
   }
 
-  async #compare(document: vscode.TextDocument): Promise<void> {
+  async #compare(saved: Saved): Promise<void> {
+    const { document } = saved;
     const last = this.#lastOf(document);
     if (!existsSync(last))
       throw new CliError(
         `${basename(document.uri.fsPath)} was not timed before. Press Benchmark, change it, then compare.`,
       );
-    await this.#watch(document, "Comparing", ["--against", last]);
+    await this.#watch(saved, "Comparing", ["--against", last]);
   }
 
   /** Where the text that was timed last is kept. */
@@ -85,9 +95,10 @@ export class KernelCommands {
     return join(this.storage.fsPath, "kernels", name, basename(uri.fsPath));
   }
 
-  async #watch(document: vscode.TextDocument, doing: string, more: readonly string[]): Promise<void> {
+  async #watch(saved: Saved, doing: string, more: readonly string[]): Promise<void> {
+    const { document } = saved;
     const file = document.uri.fsPath;
-    const report = await this.#run(document, doing, [
+    const report = await this.#run(saved, doing, [
       "kernels",
       "watch",
       "--once",
@@ -126,9 +137,12 @@ export class KernelCommands {
     vscode.window.setStatusBarMessage(`${basename(file)}: ${summary}`, 20_000);
   }
 
-  /** Runs a command that prints a report, whether it ends well or not; undefined when it was stopped. */
+  /**
+   * Runs a command that prints a report, whether it ends well or not; undefined when it was stopped, or when the report
+   * is of another text than the editor's by now, which is said.
+   */
   async #run(
-    document: vscode.TextDocument,
+    { document, version }: Saved,
     doing: string,
     args: readonly string[],
   ): Promise<Report | undefined> {
@@ -140,7 +154,12 @@ export class KernelCommands {
     if (outcome === undefined) return undefined;
     const { code, stdout, stderr } = outcome;
     try {
-      return JSON.parse(stdout) as Report;
+      const report = JSON.parse(stdout) as Report;
+      if (document.version === version) return report;
+      void vscode.window.showWarningMessage(
+        `${basename(file)} was changed meanwhile, so what was found of its old text is not shown. Start it again.`,
+      );
+      return undefined;
     } catch {
       throw new CliError(
         messageOf(stderr) || `slm ${args.slice(0, 2).join(" ")} ended with exit code ${code}.`,
@@ -148,12 +167,12 @@ export class KernelCommands {
     }
   }
 
-  async #documentOf(given: vscode.Uri | undefined): Promise<vscode.TextDocument> {
+  async #savedOf(given: vscode.Uri | undefined): Promise<Saved> {
     const uri = given ?? vscode.window.activeTextEditor?.document.uri;
     const document = uri && (await vscode.workspace.openTextDocument(uri));
     if (document?.languageId !== "wgsl" || document.uri.scheme !== "file")
       throw new CliError("Open a .wgsl file first.");
     await saveForSlm(document);
-    return document;
+    return { document, version: document.version };
   }
 }

@@ -22,11 +22,11 @@ export async function chooseRuns(
   selection?: readonly RunNode[],
 ): Promise<readonly RunSummary[]> {
   const { runs } = data.store;
-  const nodes =
-    selection !== undefined && selection.length > 0 ? selection : node === undefined ? [] : [node];
+  const isMeant = many && selection !== undefined && selection.length > 0;
+  const nodes = isMeant ? selection : node === undefined ? [] : [node];
   const given = nodes.flatMap((each) => ("run" in each ? [each.run.id] : []));
   const wanted = runs.filter((run) => given.includes(run.id) && suits(run));
-  if (wanted.length > 0) return many ? wanted : [wanted[0]];
+  if (wanted.length > 0) return wanted;
   const suitable = runs.filter(suits);
   if (suitable.length === 0) {
     await vscode.window.showInformationMessage(none);

@@ -1,6 +1,7 @@
 /** Start, stop, resume, delete, reveal: what can be done with runs. Runs outlive the window. */
 import { dirname } from "node:path";
 import * as vscode from "vscode";
+import { resumptionOf } from "../../host-data/resume-run.js";
 import type { ConfigFile } from "../../shared/protocol.js";
 import { isActive, isResumable } from "../../shared/runs.js";
 import type { SlmCli } from "../cli/slm-cli.js";
@@ -34,8 +35,7 @@ export class RunCommands {
   async #start(uri?: vscode.Uri): Promise<void> {
     const config = await this.#chooseConfig(uri);
     if (config === undefined) return;
-    const shown = vscode.workspace.textDocuments.find(({ uri }) => uri.fsPath === config.path);
-    if (shown !== undefined) await saveForSlm(shown);
+    await saveConfig(config.path);
     await this.starter.startConfig(config.path, config.kind);
     await vscode.commands.executeCommand("slmForge.runs.focus");
   }
@@ -93,15 +93,21 @@ export class RunCommands {
     const runs = await chooseRuns(
       this.data,
       {
-        ...{ title: "Resume which run?", suits: isResumable },
-        none: "There is no run to resume: those that stopped have no checkpoint.",
+        ...{ title: "Resume which runs?", many: true, suits: isResumable },
+        none: "There is no run to resume: those that stopped have no checkpoint, or are parts of a job, which goes on with slm run and its forge.yaml.",
       },
       node,
       selection,
     );
-    for (const { id, name } of runs) {
-      const folder = dirname(id);
-      await this.starter.start(`Resuming ${name}`, ["runs", "resume", name, "--runs", folder], folder);
+    const asked = new Set<string>();
+    for (const run of runs) {
+      const { args, folder } = resumptionOf(run, this.data.store.reports);
+      /* a job goes on with all of its runs */
+      const command = JSON.stringify(args);
+      if (asked.has(command)) continue;
+      asked.add(command);
+      if (run.job !== null && run.job.config !== null) await saveConfig(run.job.config);
+      await this.starter.start(`Resuming ${run.name}`, args, folder);
     }
   }
 
@@ -142,6 +148,12 @@ export class RunCommands {
       throw new Error(`${run.name} was not started from here: its messages are where it was started.`);
     await vscode.window.showTextDocument(vscode.Uri.file(log), { preview: true });
   }
+}
+
+/** Saves a configuration that is open: slm reads the file. */
+async function saveConfig(path: string): Promise<void> {
+  const open = vscode.workspace.textDocuments.find(({ uri }) => uri.fsPath === path);
+  if (open !== undefined) await saveForSlm(open);
 }
 
 const NO_RUNS = "There are no runs in the open folders.";

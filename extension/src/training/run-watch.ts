@@ -1,6 +1,4 @@
 /** Tells how runs go without being asked: badge, status bar, and one notice when a run has ended. */
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
 import * as vscode from "vscode";
 import { describeEnd, describeProgress, describeRun } from "../../shared/run-text.js";
 import { isActive, isResumable, type RunSummary } from "../../shared/runs.js";
@@ -76,7 +74,7 @@ export class RunWatch implements vscode.Disposable {
     const end = describeEnd(run);
     const notify = vscode.workspace.getConfiguration("slmForge").get<string>("notify", "all");
     /* a job trains many runs, and its own end is told once */
-    if (end !== undefined && !end.isFailure && isPartOfJob(run)) return;
+    if (end !== undefined && !end.isFailure && run.job !== null) return;
     if (end === undefined || notify === "none" || (notify === "failures" && !end.isFailure)) return;
     const show = "Show";
     const second = end.isFailure ? (isResumable(run) ? "Resume" : "Messages") : "Generate Text";
@@ -91,9 +89,4 @@ export class RunWatch implements vscode.Disposable {
     };
     if (answer !== undefined) await vscode.commands.executeCommand(commands[answer], { run });
   }
-}
-
-/** Whether a job trained it: its folder then keeps stages beside the runs. */
-function isPartOfJob({ id }: RunSummary): boolean {
-  return existsSync(join(dirname(dirname(id)), "stages"));
 }

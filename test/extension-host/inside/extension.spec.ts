@@ -1,7 +1,10 @@
 /** The installed extension as other extensions see it: activation, contributions, its `slm`. */
 import assert from "node:assert/strict";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import * as vscode from "vscode";
 import type { SlmForge } from "../../../extension/src/extension.js";
+import { until } from "./until.js";
 
 const extension = vscode.extensions.getExtension<SlmForge>("slm-forge.slm-forge");
 
@@ -60,5 +63,37 @@ describe("the installed extension", () => {
     await store.refresh();
     const run = store.runs.find(({ name }) => name === "by-task");
     assert.deepEqual([run?.state, run?.step], ["finished", 3]);
+  });
+
+  it("resumes all the runs that are selected, and no other", async () => {
+    const { store } = extension!.exports.data;
+    const runs = join(vscode.workspace.workspaceFolders![0].uri.fsPath, "runs");
+    const names = ["first", "second", "third"];
+    for (const name of names) {
+      cpSync(join(runs, "by-task"), join(runs, name), { recursive: true });
+      for (const [file, old, text] of [
+        ["run.yaml", "steps: 3", "steps: 6"],
+        ["run.json", '"finished"', '"stopped"'],
+      ]) {
+        const path = join(runs, name, file);
+        const before = readFileSync(path, "utf8");
+        assert.ok(before.includes(old), before);
+        writeFileSync(path, before.replace(old, text));
+      }
+    }
+    await store.refresh();
+    const node = (name: string) => ({ run: store.runs.find((run) => run.name === name) });
+    const [first, , third] = names.map(node);
+    await vscode.commands.executeCommand("slmForge.resumeRun", third, [first, third]);
+    const states = () =>
+      names.map((name) => {
+        const { state, step } = node(name).run!;
+        return `${state} at ${step}`;
+      });
+    await until("the end of both", async () => {
+      await store.refresh();
+      return states().filter((state) => state === "finished at 6").length === 2 ? true : undefined;
+    });
+    assert.deepEqual(states(), ["finished at 6", "stopped at 3", "finished at 6"]);
   });
 });

@@ -129,6 +129,23 @@ describe("a WGSL file in the editor", () => {
     assert.match(document.lineAt(wrong.range.start.line).text, /^fn halve/);
   });
 
+  it("that is changed while it is timed keeps its new errors, and takes no result of its old text", async () => {
+    const path = join(folder(), "changing.wgsl");
+    writeFileSync(path, STATED);
+    const document = await open(path);
+    await replace(document, "0.5", "0.25");
+    const timed = vscode.commands.executeCommand("slmForge.kernels.benchmark", document.uri);
+    /* what is timed is what is saved first */
+    await until("the saved text", () => (document.isDirty ? undefined : true));
+    await replace(document, "0.25", "factor");
+    await timed;
+    assert.equal(kernels.resultsOf(document.uri), undefined);
+    const [error] = await until("the error", () =>
+      errors(document).length > 0 ? errors(document) : undefined,
+    );
+    assert.match(error.message, /unresolved value 'factor'/);
+  });
+
   it("that is a kernel is checked, with its worst error after the entry point", async () => {
     const document = await openCopy("softmax.wgsl");
     assert.deepEqual(await lenses(document), ["Check", "Benchmark", "Compare with last"]);
