@@ -88,8 +88,9 @@ async function init(domain: string | undefined, options: InitOptions): Promise<v
   }
   const corpus = options.corpus.length === 0 ? undefined : await look("corpus", options.corpus);
   const name = options.name ?? wanted[0].name;
-  writeFileAtomically(output, forgeTemplate({ name, corpus, domains }));
-  if (corpus !== undefined) loadForge(output);
+  const text = forgeTemplate({ name, corpus, domains });
+  loadForge(output, [], text);
+  writeFileAtomically(output, text);
   if (options.json) {
     printJson({ file: resolve(output), name, corpus: corpus ?? null, domains });
     return;

@@ -82,6 +82,14 @@ export class DuplicateIndex {
     return undefined;
   }
 
+  /** What a document repeats of those taken in, or undefined; it is not taken in itself. */
+  find(text: string): Repeat | undefined {
+    const same = this.exact.setOf(fingerprint(normalizeText(text)));
+    if (same !== undefined) return { kind: "exact", set: this.sets[same] };
+    const similar = this.near?.setOf(text);
+    return similar === undefined ? undefined : { kind: "near", set: this.sets[similar] };
+  }
+
   /** Called by the tables before they grow. */
   private reserve(additional: number): void {
     if (this.bytes + additional <= this.maxBytes) return;
@@ -114,6 +122,12 @@ class FingerprintTable {
     this.put(place, high, low, set + 1);
     this.count += 1;
     return undefined;
+  }
+
+  /** The set of the document that has this fingerprint, or undefined. */
+  setOf([high, low]: readonly [number, number]): number | undefined {
+    const mark = this.set[this.find(high, low)];
+    return mark === 0 ? undefined : mark - 1;
   }
 
   private find(high: number, low: number): number {
@@ -192,51 +206,64 @@ class SignatureTable {
   /** The set of a document similar to the text, or undefined, and then the text has been added. */
   add(text: string, set: number): number | undefined {
     if (!this.hasher.update(text)) return undefined;
+    const similar = this.similar();
+    if (similar !== undefined) return this.set[similar];
     if (this.count === this.set.length) this.grow();
     const document = this.count;
-    const start = document * this.places;
-    this.signatures.set(this.hasher.signature, start);
-    for (let band = 0; band < this.bands; band++) {
-      const similar = this.similarInBucket(this.bucket(document, band), start);
-      if (similar !== undefined) return this.set[similar];
-    }
+    this.signatures.set(this.hasher.signature, document * this.places);
     this.set[document] = set;
     this.count += 1;
     this.link(document);
     return undefined;
   }
 
-  /** A document in the bucket whose signature agrees with the one at `start` in enough places. */
-  private similarInBucket(bucket: number, start: number): number | undefined {
+  /** The set of a document similar to the text, or undefined. */
+  setOf(text: string): number | undefined {
+    const similar = this.hasher.update(text) ? this.similar() : undefined;
+    return similar === undefined ? undefined : this.set[similar];
+  }
+
+  /** A document whose signature agrees in enough places with that of the text hashed last. */
+  private similar(): number | undefined {
+    for (let band = 0; band < this.bands; band++) {
+      const similar = this.similarInBucket(this.bucket(this.hasher.signature, 0, band));
+      if (similar !== undefined) return similar;
+    }
+    return undefined;
+  }
+
+  private similarInBucket(bucket: number): number | undefined {
     let compared = 0;
     for (let entry = this.heads[bucket]; entry !== 0; entry = this.next[entry - 1]) {
       const candidate = Math.floor((entry - 1) / this.bands);
-      if (this.agreement(candidate * this.places, start) >= this.threshold) return candidate;
+      if (this.agreement(candidate * this.places) >= this.threshold) return candidate;
       compared += 1;
       if (compared === MAX_COMPARED) return undefined;
     }
     return undefined;
   }
 
-  private agreement(left: number, right: number): number {
+  private agreement(start: number): number {
+    const { signature } = this.hasher;
     let equal = 0;
     for (let place = 0; place < this.places; place++) {
-      if (this.signatures[left + place] === this.signatures[right + place]) equal += 1;
+      if (this.signatures[start + place] === signature[place]) equal += 1;
     }
     return equal / this.places;
   }
 
-  private bucket(document: number, band: number): number {
+  /** The bucket of a band of the signature that begins at `start`. */
+  private bucket(signatures: Uint16Array, start: number, band: number): number {
     let hash = band + 1;
-    const start = document * this.places + band * this.rows;
-    for (let row = 0; row < this.rows; row++) hash = mix(hash ^ this.signatures[start + row]) + row;
+    const first = start + band * this.rows;
+    for (let row = 0; row < this.rows; row++) hash = mix(hash ^ signatures[first + row]) + row;
     return mix(hash) & (this.heads.length - 1);
   }
 
   private link(document: number): void {
     for (let band = 0; band < this.bands; band++) {
       const entry = document * this.bands + band;
-      const bucket = this.bucket(document, band);
+      const bucket = this.bucket(this.signatures, document * this.places, band);
       this.next[entry] = this.heads[bucket];
       this.heads[bucket] = entry + 1;
     }

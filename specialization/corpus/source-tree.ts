@@ -24,6 +24,9 @@ export interface TreeRules {
 /** Folders that hold no content of their own. */
 const STANDARD_EXCLUDES = new Set([".git", ".hg", ".svn", ".jj", "node_modules"]);
 
+/** Whether git takes names that differ in case for the same, as the file systems of other systems do by default. */
+const IGNORES_CASE = process.platform !== "linux";
+
 /** A .gitignore and the folder (absolute) its patterns are relative to. */
 interface IgnoreFile {
   readonly folder: string;
@@ -69,13 +72,17 @@ export async function* walkTree(
   yield* walk("", ignoreFiles);
 }
 
-/** A predicate over paths with `/`; a pattern without a slash matches the name at any depth, as in .gitignore. */
+/**
+ * A predicate over paths with `/`. As in .gitignore, a pattern without a slash matches the name at any depth, and one
+ * that ends with a slash a folder and all that is in it.
+ */
 export function matcher(patterns: readonly string[]): (path: string) => boolean {
-  const anywhere = patterns.map((pattern) => (pattern.includes("/") ? pattern : `**/${pattern}`));
-  return picomatch(
-    anywhere.map((pattern) => pattern.replace(/^\.?\//, "")),
-    { dot: true },
-  );
+  const globs = patterns.map((pattern) => {
+    const name = pattern.replace(/\/+$/, "");
+    const anywhere = name.includes("/") ? name.replace(/^\.?\//, "") : `**/${name}`;
+    return name === pattern ? anywhere : `${anywhere}/**`;
+  });
+  return picomatch(globs, { dot: true });
 }
 
 /** Entries of a folder, such that a depth-first walk gives whole paths in code-point order. */
@@ -129,7 +136,7 @@ async function exists(path: string): Promise<boolean> {
 async function readIgnoreFile(folder: string, name: string): Promise<IgnoreFile> {
   const path = join(folder, name);
   try {
-    return { folder, rules: ignore().add(await readFile(path, "utf8")) };
+    return { folder, rules: ignore({ ignorecase: IGNORES_CASE }).add(await readFile(path, "utf8")) };
   } catch (error) {
     throw fileError(path, error);
   }

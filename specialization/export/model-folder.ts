@@ -6,6 +6,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { storedTensors } from "../models/load.js";
 import type { ModelWeights } from "../models/model-weights.js";
+import { TOKENIZER_CONFIG } from "../tokenizer/index.js";
 import { CHECKPOINT_FILES } from "../training/checkpoint.js";
 import { RUN_FILES } from "../training/run-folder.js";
 import { fileError } from "./errors.js";
@@ -34,7 +35,7 @@ export async function writeModelFolder(
   { architecture, read, tokenizerPath, origin, force = false }: ModelFolderOptions,
 ): Promise<{ bytes: number; sha256: string }> {
   const tokenizer = await tokenizerFor(tokenizerPath, architecture.vocabulary);
-  const names = [RUN_FILES.checkpoints, RUN_FILES.tokenizer, ORIGIN_FILE];
+  const names = [RUN_FILES.checkpoints, RUN_FILES.tokenizer, TOKENIZER_CONFIG, ORIGIN_FILE];
   return replaceFolder(folder, { force, names }, async (temporary) => {
     const checkpoint = join(temporary, RUN_FILES.checkpoints, "step-0");
     await mkdir(checkpoint, { recursive: true }).catch((cause) => {
@@ -63,7 +64,7 @@ export async function writeModelFolder(
       files: { [CHECKPOINT_FILES.model]: written },
     };
     await writeText(join(checkpoint, CHECKPOINT_FILES.state), `${JSON.stringify(state, null, 2)}\n`);
-    await writeText(join(temporary, RUN_FILES.tokenizer), `${JSON.stringify(tokenizer.toJSON(), null, 2)}\n`);
+    await tokenizer.save(join(temporary, RUN_FILES.tokenizer));
     await writeText(join(temporary, ORIGIN_FILE), `${JSON.stringify(origin, null, 2)}\n`);
     return written;
   });

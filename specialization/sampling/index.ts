@@ -55,7 +55,7 @@ export {
   isCovered,
   type WeightOptions,
 } from "./importance-weights.js";
-export { type DomainLeakage, type Leakage, type LeakageOptions, measureLeakage } from "./leakage.js";
+export { type DomainLeakage, type Leakage, measureLeakage } from "./leakage.js";
 export { type Allocation, allocateDraws, type ClusterSizes, type DrawBudget } from "./repetition-cap.js";
 export { type SmoothedHistogram, type SmoothingRule, smoothHistogram } from "./smoothing.js";
 export {

@@ -1,14 +1,9 @@
 /**
  * Near-duplicate leakage between a domain and the generic set: web crawls contain copies of many domains' texts, and a
- * model trained on its own test set looks better than it is (PAPER.md §4, [D]). Memory is bounded: the domains' texts
- * stay in the duplicate index, generic ones are forgotten when it is full.
+ * model trained on its own test set looks better than it is (PAPER.md §4, [D]). Memory is that of the domains' texts:
+ * generic ones are compared with them alone, not with each other.
  */
-import { CorpusError, DuplicateIndex, type DuplicateOptions } from "../corpus/index.js";
-
-export interface LeakageOptions extends DuplicateOptions {
-  /** Generic documents compared before the index starts afresh with the domains alone; default 200,000. */
-  readonly chunkDocuments?: number;
-}
+import { DuplicateIndex, type DuplicateOptions } from "../corpus/index.js";
 
 /** Repeats of one domain's text. */
 export interface DomainLeakage {
@@ -37,51 +32,27 @@ export interface Leakage {
 export async function measureLeakage(
   domains: Readonly<Record<string, readonly string[]>>,
   generic: AsyncIterable<string> | Iterable<string>,
-  options: LeakageOptions = {},
+  options: DuplicateOptions = {},
 ): Promise<Leakage> {
-  const { chunkDocuments = 200_000, ...rest } = options;
-  const start = () => indexOf(domains, { near: {}, ...rest });
-  let { index, repeats } = start();
-  let [genericDocuments, sinceStart] = [0, 0];
+  const index = new DuplicateIndex({ near: {}, ...options });
+  const repeats = Object.entries(domains).map(([name, texts]) => {
+    index.beginSet(name);
+    return texts.filter((text) => index.add(text) !== undefined).length;
+  });
   const found = Object.fromEntries(Object.keys(domains).map((name) => [name, { exact: 0, near: 0 }]));
+  let genericDocuments = 0;
   const leaked: number[] = [];
   for await (const text of generic) {
-    if (sinceStart === chunkDocuments) {
-      ({ index } = start());
-      sinceStart = 0;
-    }
-    let repeat: ReturnType<DuplicateIndex["add"]>;
-    try {
-      repeat = index.add(text);
-    } catch (error) {
-      if (!(error instanceof CorpusError) || sinceStart === 0) throw error;
-      ({ index } = start());
-      sinceStart = 0;
-      repeat = index.add(text);
-    }
-    if (repeat !== undefined && repeat.set !== GENERIC) {
+    const repeat = index.find(text);
+    if (repeat !== undefined) {
       leaked.push(genericDocuments);
-      found[repeat.set.slice(DOMAIN.length)][repeat.kind] += 1;
+      found[repeat.set][repeat.kind] += 1;
     }
     genericDocuments += 1;
-    sinceStart += 1;
   }
   const summary = Object.entries(domains).map(([name, texts], i): [string, DomainLeakage] => [
     name,
     { documents: texts.length, repeats: repeats[i], ...found[name] },
   ]);
   return { domains: Object.fromEntries(summary), genericDocuments, leaked };
-}
-
-const GENERIC = "generic";
-const DOMAIN = "domain ";
-
-function indexOf(domains: Readonly<Record<string, readonly string[]>>, options: DuplicateOptions) {
-  const index = new DuplicateIndex(options);
-  const repeats = Object.entries(domains).map(([name, texts]) => {
-    index.beginSet(DOMAIN + name);
-    return texts.filter((text) => index.add(text) !== undefined).length;
-  });
-  index.beginSet(GENERIC);
-  return { index, repeats };
 }

@@ -79,7 +79,7 @@ export function forgeTemplate({ name, corpus, domains }: InitRequest): string {
     "#   slm run FILE             everything; Ctrl-C stops, the same command goes on",
     "# All keys: docs/forge.md, or slm config reference forge",
     "",
-    `name: ${name}`,
+    `name: ${inline([name])}`,
     "seed: 1",
     "",
     "# slm: one small model on all of the generic text, fine-tuned for each domain.",
@@ -97,7 +97,7 @@ export function forgeTemplate({ name, corpus, domains }: InitRequest): string {
     "# Little text of your own; a part of it is held out to stop and to test by, unless validation names other files.",
     "domains:",
     ...Object.entries(domains).flatMap(([domain, { train, validation }]) => [
-      `  ${domain}: # ${describe(train)}`,
+      `  ${inline([domain])}: # ${describe(train)}`,
       `    train: ${inline(train.paths)}`,
       ...(validation ? [`    validation: ${inline(validation.paths)} # ${describe(validation)}`] : []),
       ...(isScarce(train)
@@ -131,7 +131,7 @@ export function forgeTemplate({ name, corpus, domains }: InitRequest): string {
     "pretraining:",
     "  budget: { steps: 2000 }",
     "",
-    `output: { folder: ${name} }`,
+    `output: { folder: ${inline([name])} }`,
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -156,6 +156,7 @@ function describe({ documents, bytes, more }: FilesFound): string {
   return `${more ? "more than " : ""}${count}, ${formatQuantity(bytes, "bytes")}`;
 }
 
-function inline(paths: readonly string[]): string {
-  return stringify(paths.length === 1 ? paths[0] : paths, { collectionStyle: "flow", lineWidth: 0 }).trim();
+/** Texts as YAML has them within a line, quoted where they would be taken for a number or the like. */
+function inline(texts: readonly string[]): string {
+  return stringify(texts.length === 1 ? texts[0] : texts, { collectionStyle: "flow", lineWidth: 0 }).trim();
 }

@@ -203,6 +203,9 @@ async function tokenizerOf(job: Job): Promise<Tokenizer> {
   );
 }
 
+/** Raised whenever the same texts would give another list, so that no older one is kept. */
+const LEAKAGE_VERSION = 2;
+
 /** Generic documents that repeat a domain's, by number; looked for once. */
 function leakageOf(
   job: Job,
@@ -212,6 +215,7 @@ function leakageOf(
 ): Promise<Leakage> {
   const identity = ({ manifest }: TokenShards) => manifest.identity;
   const inputs = {
+    version: LEAKAGE_VERSION,
     generic: identity(generic),
     domains: domains.map(({ name, train, stopping, test }) => [
       name,

@@ -24,18 +24,15 @@ export interface TextBoundaries {
   readonly ends: readonly number[];
 }
 
-const FILE = "tokenizer_config.json";
-
 /** The file beside a tokenizer, or in its folder, that names its tokens. */
-export function tokenizerConfigPath(tokenizer: string): string {
-  return join(dirname(tokenizer), FILE);
-}
+export const TOKENIZER_CONFIG = "tokenizer_config.json";
 
 /** The name of the end of text beside a tokenizer.json, or in the folder of a tokenizer; undefined where none is said. */
 export async function readEndOfText(path: string): Promise<string | undefined> {
   const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
   const { eos_token: token } =
-    (await readSettings(isFolder ? join(path, FILE) : tokenizerConfigPath(path))) ?? {};
+    (await readSettings(isFolder ? join(path, TOKENIZER_CONFIG) : join(dirname(path), TOKENIZER_CONFIG))) ??
+    {};
   /* a plain name, or the token with all that is to be known of it */
   const name = typeof token === "object" ? (token as { content?: unknown } | null)?.content : token;
   return typeof name === "string" ? name : undefined;
@@ -43,7 +40,7 @@ export async function readEndOfText(path: string): Promise<string | undefined> {
 
 /** Names the end of text beside a tokenizer.json; whatever else is said there stays. */
 export async function writeEndOfText(path: string, name: string): Promise<void> {
-  const file = tokenizerConfigPath(path);
+  const file = join(dirname(path), TOKENIZER_CONFIG);
   const settings = { ...(await readSettings(file)), eos_token: name };
   await writeFile(file, `${JSON.stringify(settings, null, 2)}\n`);
 }

@@ -1,7 +1,7 @@
 // The tokenizer's public face: text to ids and back, training, and token shards.
 
 export type { DecodeStream } from "./decode-stream.js";
-export { END_OF_TEXT, type TextBoundaries } from "./end-of-text.js";
+export { END_OF_TEXT, type TextBoundaries, TOKENIZER_CONFIG } from "./end-of-text.js";
 export { TokenizerError, TokenShardsError } from "./errors.js";
 export type { DocumentPosition } from "./segment.js";
 export {

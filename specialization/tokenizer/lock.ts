@@ -1,18 +1,13 @@
-// Keeps two processes from doing the same work: a file with the owner's process id. Another process waits while the owner runs;
+// Keeps two processes from doing the same work: a file that names the owner's process. Another process waits while the owner runs;
 // a lock whose owner is no longer running (killed, power lost) is taken over.
 
 import { open, readFile, rm } from "node:fs/promises";
-import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isRunning, ownProcess, type ProcessIdentity } from "../training/run-process.js";
 import { TokenShardsError } from "./errors.js";
 
-/** Locks this process holds: after a restart a process can have the id of the one that was killed. */
+/** Locks this process holds: where no start time is told, it can have the id of one that was killed. */
 const held = new Set<string>();
-
-interface Owner {
-  pid: number;
-  host: string;
-}
 
 /** What a process does while another one has the lock. */
 export interface Waiting {
@@ -32,7 +27,7 @@ const LOOKS_AT_EMPTY = 10;
  * back. Throws TokenShardsError when this process has it, or one of another machine, and the signal's reason.
  */
 export async function takeLock(path: string, { signal, onWait }: Waiting = {}): Promise<() => Promise<void>> {
-  const self: Owner = { pid: process.pid, host: hostname() };
+  const self = ownProcess();
   let hasWaited = false;
   for (let empty = 0; ; ) {
     signal?.throwIfAborted();
@@ -55,12 +50,14 @@ export async function takeLock(path: string, { signal, onWait }: Waiting = {}): 
       continue;
     }
     empty = 0;
-    if (!isRunning(owner, self, path)) {
+    const isOwn = owner.host === self.host && owner.pid === self.pid;
+    // a process of another machine cannot be asked
+    if (isRunning(owner) === false || (isOwn && !held.has(path))) {
       await rm(path, { force: true });
       continue;
     }
     /* this process would wait for itself, and nobody knows whether a process of another machine still runs */
-    if (owner.host !== self.host || owner.pid === self.pid)
+    if (owner.host !== self.host || isOwn)
       throw new TokenShardsError({
         file: path,
         value: owner,
@@ -74,23 +71,17 @@ export async function takeLock(path: string, { signal, onWait }: Waiting = {}): 
 }
 
 /** The owner written in a lock; undefined when the lock is gone or was cut off while being written. */
-async function readOwner(path: string): Promise<Owner | undefined> {
+async function readOwner(path: string): Promise<ProcessIdentity | undefined> {
   try {
-    return JSON.parse(await readFile(path, "utf8")) as Owner;
+    const {
+      pid,
+      host,
+      start = "",
+    } = JSON.parse(await readFile(path, "utf8")) as Partial<ProcessIdentity> &
+      Pick<ProcessIdentity, "pid" | "host">;
+    return { pid, host, start };
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
-  }
-}
-
-function isRunning(owner: Owner, self: Owner, path: string): boolean {
-  // processes of other machines cannot be asked
-  if (owner.host !== self.host) return true;
-  if (owner.pid === self.pid) return held.has(path);
-  try {
-    process.kill(owner.pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

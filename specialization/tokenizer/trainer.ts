@@ -7,7 +7,7 @@ import { alphabetOrder, byteCharacters } from "./byte-alphabet.js";
 import { ByteTable } from "./byte-table.js";
 import { grown } from "./growable.js";
 import { PairTable } from "./pair-table.js";
-import { WordScanner } from "./word-scanner.js";
+import { hashOfBytes, WordScanner } from "./word-scanner.js";
 
 /** Longer words (base64, minified code) are counted in pieces of this many bytes. */
 const LONGEST_WORD_BYTES = 256;
@@ -47,8 +47,7 @@ export class WordCounts {
       } else {
         for (let at = start; at < end; at += LONGEST_WORD_BYTES) {
           const stop = Math.min(end, at + LONGEST_WORD_BYTES);
-          // any hash of these bytes will do: pieces are only ever looked up as pieces of the same shape
-          this.#count(bytes, at, stop, bytes[at]! * 31 + bytes[stop - 1]! + (stop - at) * 7919, 1);
+          this.#count(bytes, at, stop, hashOfBytes(bytes, at, stop), 1);
         }
       }
     }

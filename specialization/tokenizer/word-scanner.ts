@@ -31,6 +31,13 @@ function classify(codePoint: number): number {
 // the loop over ASCII runs does not ask whether a class is known
 for (let byte = 0; byte < 0x80; byte++) classify(byte);
 
+/** FNV-1a of `bytes[start, end)`. */
+export function hashOfBytes(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0x811c9dc5;
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  return hash;
+}
+
 /** Iterates over the words of one text at a time, as byte ranges of a buffer: no string is made. */
 export class WordScanner {
   /** UTF-8 bytes of the loaded text; lone surrogates have become U+FFFD. */
@@ -87,9 +94,7 @@ export class WordScanner {
       }
       this.end = kind === SPACE ? this.#blanks(at) : this.#run(at, kind);
     }
-    let hash = 0x811c9dc5;
-    for (let i = start, end = this.end; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
-    this.hash = hash;
+    this.hash = hashOfBytes(bytes, start, this.end);
     return true;
   }
 

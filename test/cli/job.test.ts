@@ -1,6 +1,6 @@
 /** `slm run` and `slm compare` as processes: the table, the report, stopped and killed and gone on with, refusals. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { stringify } from "yaml";
@@ -294,6 +294,33 @@ describe("slm init", () => {
     );
     assert.equal(other.code, 0, other.stderr);
     assert.equal(JSON.parse(other.stdout).domains.law.train.textField, "content");
+  });
+
+  test("writes names that look like numbers as names, and nothing under one that is none", async () => {
+    for (const name of ["2024", "1e3", "true", "null"]) {
+      copyFileSync(join(folder, "law.jsonl"), join(folder, `${name}.jsonl`));
+      const output = `named-${name}.yaml`;
+      const out = await slmIn(
+        folder,
+        "init",
+        `${name}.jsonl`,
+        "--corpus",
+        "generic.jsonl",
+        "--output",
+        output,
+      );
+      assert.equal(out.code, 0, out.stderr);
+      const { config } = loadForge(join(folder, output));
+      assert.equal(config.name, name);
+      assert.deepEqual(Object.keys(config.domains), [name]);
+      assert.equal(config.output.folder, join(folder, name));
+    }
+    const checked = await slmIn(folder, "config", "check", "named-2024.yaml");
+    assert.equal(checked.code, 0, checked.stderr);
+    const out = await slmIn(folder, "init", "law.jsonl", "--name", "a b", "--output", "none.yaml");
+    assert.equal(out.code, 1);
+    assert.match(out.stderr, /name.*"a b"/);
+    assert.ok(!existsSync(join(folder, "none.yaml")));
   });
 
   test("says what it lacks", async () => {

@@ -74,6 +74,18 @@ test("version control, packages, binary files and what .gitignore names are left
   assert.ok((await ids(folder, { standardExcludes: false })).includes("node_modules/x/index.js"));
 });
 
+test("names in a .gitignore are told apart by case where git does so", {
+  skip: process.platform !== "linux",
+}, async (t) => {
+  const folder = scratch(t, {
+    ".gitignore": "Build/\n*.LOG\n",
+    "build/a.ts": "a",
+    "b.log": "b",
+    "c.LOG": "c",
+  });
+  assert.deepEqual(await ids(folder), [".gitignore", "b.log", "build/a.ts"]);
+});
+
 test("the .gitignore of a folder above counts inside a repository, unless it ignores the folder itself", async (t) => {
   const files = {
     "repo/.gitignore": "*.log\nvendor/\n",
@@ -107,6 +119,15 @@ test("include and exclude globs choose files and prune folders; exclude wins", a
     await ids(folder, { include: ["./src/**/*.{ts,md}", "/test/**"], exclude: ["*.test.ts"] }),
     ["src/a.ts", "src/deep/b.ts", "src/deep/c.md", "test/d.ts"],
   );
+  assert.deepEqual(await ids(folder, { exclude: ["deep/", "./test/", "README.md"] }), [
+    "src/a.test.ts",
+    "src/a.ts",
+  ]);
+  assert.deepEqual(await ids(folder, { include: ["deep/", "/test/"] }), [
+    "src/deep/b.ts",
+    "src/deep/c.md",
+    "test/d.ts",
+  ]);
   const none = await readingError({ paths: [folder], include: ["*.rs"] });
   assert.match(none.message, /has no documents \(0 files read\).*include and exclude globs/);
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { FormatError } from "../../../specialization/export/errors.js";
 import { exportHuggingFace } from "../../../specialization/export/hugging-face.js";
+import { writeModelFolder } from "../../../specialization/export/model-folder.js";
 import { type ExportSource, openExportSource } from "../../../specialization/export/source.js";
 import { NAMES } from "../../../specialization/models/names.js";
 import { Tokenizer } from "../../../specialization/tokenizer/index.js";
@@ -95,6 +96,24 @@ describe("openExportSource", () => {
     await refuses(folder, /has no checkpoints/, "best");
     rmSync(join(folder, "tokenizer.json"));
     await refuses(folder, /tokenizer\.json: the folder holds no tokenizer/);
+  });
+
+  test("an end of text with a name of its own stays with the model, in every folder of it", async () => {
+    const specialTokens = ["[EOS]"];
+    const named = await Tokenizer.train(randomText(3, 200), { vocabularySize: 480, specialTokens });
+    const run = join(root, "named");
+    await writeRun(run, named, [1]);
+    const [folder, exported] = [join(root, "named-folder"), join(root, "named-export")];
+    await using(openExportSource(run), async ({ architecture, read, tokenizerPath }) => {
+      await writeModelFolder(folder, { architecture, read, tokenizerPath, origin: {} });
+      await writeModelFolder(folder, { architecture, read, tokenizerPath, origin: {}, force: true });
+      await exportHuggingFace(exported, { architecture, read, tokenizerPath });
+    });
+    for (const each of [run, folder, exported])
+      await using(openExportSource(each), async ({ tokenizerPath, boundaries }) => {
+        const tokenizer = await Tokenizer.load(tokenizerPath, { boundaries });
+        assert.equal(tokenizer.idToToken(tokenizer.endOfText), "[EOS]", each);
+      });
   });
 
   test("places without a model are refused", async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -32,6 +32,22 @@ test("the lock of a running process is waited for, which is told once and can be
   assert.deepEqual(told, [owner.pid]);
   await unlock();
   assert.ok(!existsSync(path));
+});
+
+test("a lock whose owner's id has been given to another process is taken over", {
+  skip: !["linux", "darwin"].includes(process.platform),
+}, async (t) => {
+  const path = join(folder, "reused.lock");
+  const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+  t.after(() => other.kill("SIGKILL"));
+  await once(other, "spawn");
+  for (const pid of [other.pid, process.pid]) {
+    writeFileSync(path, JSON.stringify({ pid, host: hostname(), start: "long ago" }));
+    const unlock = await takeLock(path, { onWait: () => assert.fail("it is waited for") });
+    const { start } = JSON.parse(readFileSync(path, "utf8"));
+    assert.ok(typeof start === "string" && start !== "" && start !== "long ago");
+    await unlock();
+  }
 });
 
 test("a lock that was cut off is taken over; those of this process and of other machines are refused", async () => {

@@ -53,6 +53,19 @@ describe("training", () => {
     );
   });
 
+  test("long words with the same ends are counted apart, in pieces", () => {
+    const words = new WordCounts(10_000);
+    const middle = (i: number) =>
+      Array.from(i.toString(2).padStart(12, "0"), (bit) => (bit === "0" ? "x" : "y")).join("");
+    const word = (i: number) => `a${"b".repeat(100)}${middle(i)}${"c".repeat(186)}d`;
+    for (let round = 0; round < 2; round++) for (let i = 0; i < 1000; i++) words.add(word(i));
+    // the first 256 bytes of each, and the same end of all
+    assert.equal(words.size, 1001);
+    const counts = Array.from({ length: words.size }, (_, i) => words.count(i)).sort((a, b) => a - b);
+    assert.deepEqual([counts[0], counts[999], counts[1000]], [2, 2, 2000]);
+    assert.equal(Buffer.from(words.word(0)).toString(), word(0).slice(0, 256));
+  });
+
   test("options out of range and empty texts are refused", async () => {
     for (const vocabularySize of [299, 30_001, 1000.5, Number.NaN])
       await assert.rejects(Tokenizer.train(["text"], { vocabularySize }), (error: TokenizerError) => {
