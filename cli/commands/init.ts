@@ -4,6 +4,8 @@ import { dirname, relative, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { loadForge } from "../../specialization/stages/forge-config.js";
 import {
+  commonTextField,
+  type FileSet,
   type FilesFound,
   forgeTemplate,
   lookAt,
@@ -14,6 +16,9 @@ import { writeFileAtomically } from "../../specialization/training/atomic-file.j
 import { SET_NAME } from "../../specialization/training/config-schema.js";
 import { commandName } from "../demo/commands.js";
 import { printJson } from "../print-json.js";
+
+/** What the corpus is called in messages; no domain's name has a blank in it. */
+const CORPUS = "the corpus";
 
 interface NamedPaths {
   readonly name: string;
@@ -35,7 +40,11 @@ export function registerInit(program: Command): void {
     .command("init")
     .description("look at your files, and write a commented forge.yaml for slm run")
     .argument("[domain]", "files or folder of one domain, named after them")
-    .option("--corpus <paths...>", "much general text: files, globs or folders", [])
+    .option(
+      "--corpus <paths...>",
+      "much general text: files, globs or folders; the domain is to stand before it",
+      [],
+    )
     .option("--domain <name=path,…>", "a domain's text; repeatable", namedPaths, [])
     .option(
       "--validation <name=path,…>",
@@ -75,18 +84,30 @@ async function init(domain: string | undefined, options: InitOptions): Promise<v
       `--validation ${unknown.name}: there is no domain of this name. Add --domain ${unknown.name}=path.`,
     );
   const folder = dirname(resolve(output));
+  const asked = new Map<string, FileSet>();
+  const ask = async (name: string, paths: readonly string[]) => {
+    if (paths.length > 0) asked.set(name, { name, paths: await Promise.all(paths.map(textPath)) });
+  };
+  await ask(CORPUS, options.corpus);
+  const names = new Set(wanted.map((each) => each.name));
+  for (const name of names) {
+    await ask(name, pathsOf(name, wanted));
+    await ask(validationOf(name), pathsOf(name, options.validation));
+  }
+  const textField = await commonTextField([...asked.values()]);
   /* paths in the file start from its folder */
-  const look = async (name: string, paths: readonly string[]): Promise<FilesFound> => {
-    const found = await lookAt(name, await Promise.all(paths.map(textPath)));
+  const look = async (name: string): Promise<FilesFound | undefined> => {
+    const set = asked.get(name);
+    if (set === undefined) return undefined;
+    const found = await lookAt(set, textField);
     return { ...found, paths: found.paths.map((path) => nearest(folder, path)) };
   };
   const domains: Record<string, { train: FilesFound; validation?: FilesFound }> = {};
-  for (const { name, paths } of wanted) {
-    const own = options.validation.find((each) => each.name === name);
-    const validation = own && (await look(`${name} validation`, own.paths));
-    domains[name] = { train: await look(name, paths), ...(validation && { validation }) };
+  for (const name of names) {
+    const validation = await look(validationOf(name));
+    domains[name] = { train: (await look(name))!, ...(validation && { validation }) };
   }
-  const corpus = options.corpus.length === 0 ? undefined : await look("corpus", options.corpus);
+  const corpus = await look(CORPUS);
   const name = options.name ?? wanted[0].name;
   const text = forgeTemplate({ name, corpus, domains });
   loadForge(output, [], text);
@@ -99,7 +120,18 @@ async function init(domain: string | undefined, options: InitOptions): Promise<v
   console.log(`wrote ${output}`);
   if (corpus === undefined)
     console.log(`Fill in corpus.train (${MISSING_CORPUS}): much general text, in which the domain occurs.`);
-  console.log(`Next: ${slm} run ${output} --dry-run, then ${slm} run ${output}`);
+  console.log(
+    `${corpus === undefined ? "Then" : "Next"}: ${slm} run ${output} --dry-run, then ${slm} run ${output}`,
+  );
+}
+
+/** What the text of a domain that is named more than once lies in. */
+function pathsOf(name: string, sets: readonly NamedPaths[]): string[] {
+  return sets.filter((each) => each.name === name).flatMap(({ paths }) => paths);
+}
+
+function validationOf(domain: string): string {
+  return `${domain} validation`;
 }
 
 function nearest(folder: string, path: string): string {

@@ -22,18 +22,48 @@ const TEXT_FIELDS = ["text", "content", "body", "document", "article", "code", "
 const MOST_DOCUMENTS = 50_000;
 const MOST_BYTES = 256e6;
 
-/** Reads files, or the beginning of many. @throws CorpusError when they cannot be read under any usual name of a field */
-export async function lookAt(name: string, paths: readonly string[]): Promise<FilesFound> {
+/** Files of one set of text, and what to call them in messages. */
+export interface FileSet {
+  readonly name: string;
+  readonly paths: readonly string[];
+}
+
+/**
+ * The field under which the records of all sets have their text, since a job reads all of it under one; files of plain
+ * text have none and fit any.
+ * @throws CorpusError for a set that has none of the usual names, Error where the sets differ
+ */
+export async function commonTextField(sets: readonly FileSet[]): Promise<string> {
+  const found: { readonly name: string; readonly fields: readonly string[] }[] = [];
+  for (const set of sets) found.push({ name: set.name, fields: await fieldsOf(set) });
+  const common = TEXT_FIELDS.find((field) => found.every(({ fields }) => fields.includes(field)));
+  if (common !== undefined) return common;
+  const seen = found.map(({ name, fields }) => `${name} has ${fields.map((f) => `"${f}"`).join(" and ")}`);
+  throw new Error(
+    `The text lies in fields of other names: ${seen.join(", ")}. A job reads all of it under one name; rename the field in some.`,
+  );
+}
+
+/** The usual names under which the first record of a set has text. */
+async function fieldsOf({ name, paths }: FileSet): Promise<string[]> {
+  const fields: string[] = [];
   let first: CorpusError | undefined;
   for (const textField of TEXT_FIELDS) {
     try {
-      return { paths, textField, ...(await count(openCorpus({ name, paths, textField }).documents())) };
+      for await (const _ of openCorpus({ name, paths, textField }).documents()) break;
+      fields.push(textField);
     } catch (error) {
       if (!(error instanceof CorpusError)) throw error;
       first ??= error;
     }
   }
-  throw first;
+  if (fields.length === 0) throw first;
+  return fields;
+}
+
+/** Reads files, or the beginning of many. @throws CorpusError when they cannot be read */
+export async function lookAt({ name, paths }: FileSet, textField: string): Promise<FilesFound> {
+  return { paths, textField, ...(await count(openCorpus({ name, paths, textField }).documents())) };
 }
 
 async function count(
@@ -48,6 +78,7 @@ async function count(
   return { documents: number, bytes, more: false };
 }
 
+/** Every set has been read under the same field. */
 export interface InitRequest {
   readonly name: string;
   /** Undefined where there is none yet. */
@@ -70,8 +101,7 @@ export function forgeTemplate({ name, corpus, domains }: InitRequest): string {
   const share = Math.ceil((100 * WANTED_HELD_OUT) / (corpus?.documents ?? Number.POSITIVE_INFINITY)) / 100;
   const holdOut = share > 0.01 ? Math.min(0.3, share) : undefined;
   const experts = Math.max(4, Math.min(16, k / 4));
-  const field = (found: FilesFound | undefined) =>
-    found !== undefined && found.textField !== "text" ? [`  textField: ${found.textField}`] : [];
+  const { textField } = corpus ?? Object.values(domains)[0].train;
   const lines = [
     "# A job of slm-forge: from text to small models that know your domain.",
     "#   slm config check FILE    every key with its default, and what is wrong",
@@ -91,7 +121,7 @@ export function forgeTemplate({ name, corpus, domains }: InitRequest): string {
     `# Much general text${corpus ? `: ${describe(corpus)}` : ", in which something like your domain occurs. TO BE FILLED IN"}.`,
     "corpus:",
     `  train: ${inline(corpus?.paths ?? [MISSING_CORPUS])}`,
-    ...field(corpus),
+    ...(textField === "text" ? [] : [`  textField: ${textField}`]),
     ...(holdOut === undefined ? [] : [`  holdOut: ${holdOut} # share of its documents to evaluate on`]),
     "",
     "# Little text of your own; a part of it is held out to stop and to test by, unless validation names other files.",

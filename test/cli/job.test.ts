@@ -274,26 +274,25 @@ describe("slm init", () => {
       "model.context=32",
     ];
     const short = ["pretraining.budget.steps=6", "fineTuning.steps=4", "tokenizer.vocabulary=320"];
-    const sets = [...small, ...short].flatMap((each) => ["--set", each]);
-    const ran = await slmIn(folder, "run", "forge.yaml", ...sets);
+    const keys = [...small, ...short].flatMap((each) => ["--set", each]);
+    const ran = await slmIn(folder, "run", "forge.yaml", ...keys);
     assert.equal(ran.code, 0, ran.stderr);
     assert.match(ran.stdout, /^slm-is +\d/m);
 
     const again = await slmIn(folder, "init", "law.jsonl", ...corpus);
     assert.equal(again.code, 1);
     assert.match(again.stderr, /forge\.yaml is there already.*--force/);
-    const other = await slmIn(
-      folder,
-      "init",
-      ...corpus,
-      "--domain",
-      "law=renamed.jsonl",
-      "--output",
-      "other.yaml",
-      "--json",
-    );
-    assert.equal(other.code, 0, other.stderr);
-    assert.equal(JSON.parse(other.stdout).domains.law.train.textField, "content");
+    const law = ["--domain", "law=renamed.jsonl", "--output", "other.yaml"];
+    const other = await slmIn(folder, "init", ...corpus, ...law);
+    assert.equal(other.code, 1);
+    assert.match(other.stderr, /fields of other names: the corpus has "text", law has "content"\./);
+    writeFileSync(join(folder, "notes.txt"), "plain text has no fields");
+    const sets = ["--corpus", "renamed.jsonl", "--domain", "law=notes.txt", ...law, "--json"];
+    const same = await slmIn(folder, "init", ...sets);
+    assert.equal(same.code, 0, same.stderr);
+    const { train } = JSON.parse(same.stdout).domains.law;
+    assert.deepEqual([train.textField, train.paths], ["content", ["notes.txt", "renamed.jsonl"]]);
+    assert.equal(loadForge(join(folder, "other.yaml")).config.corpus.textField, "content");
   });
 
   test("writes names that look like numbers as names, and nothing under one that is none", async () => {
@@ -333,7 +332,7 @@ describe("slm init", () => {
     assert.ok(!existsSync(join(folder, "none.yaml")));
     const without = await slmIn(folder, "init", "law.jsonl", "--output", "none.yaml");
     assert.equal(without.code, 0, without.stderr);
-    assert.match(without.stdout, /Fill in corpus\.train/);
+    assert.match(without.stdout, /Fill in corpus\.train.*\nThen: /);
     const checked = await slmIn(folder, "run", "none.yaml");
     assert.equal(checked.code, 1);
     assert.match(checked.stderr, /path\/to\/much\/text/);
