@@ -3,7 +3,7 @@ import { type Preview, previewJob } from "../specialization/comparison/compariso
 import { type DomainReport, formatQuantity } from "../specialization/planner/index.js";
 import type { ForgeConfig } from "../specialization/stages/forge-config.js";
 import type { ComparisonReport } from "../specialization/stages/report-types.js";
-import { withJob } from "./job-session.js";
+import { stoppedJob, withJob } from "./job-session.js";
 import { describeCosts, describeDomain } from "./plan-table.js";
 import { printJson } from "./print-json.js";
 
@@ -13,7 +13,10 @@ export async function preview(
   { command, json }: { readonly command: string; readonly json?: boolean },
 ): Promise<void> {
   const found = await withJob(config, { command, saveModels: false }, previewJob);
-  if (found === null) return;
+  if (found === null) {
+    if (json) printJson(stoppedJob(config, command));
+    return;
+  }
   if (json) printJson({ ...found.report, diagnostics: found.diagnostics });
   else console.log(describe(found).join("\n"));
 }

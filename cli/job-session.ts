@@ -69,6 +69,11 @@ export async function runJob(config: ForgeConfig, options: JobOptions): Promise<
   return { report, files };
 }
 
+/** What scripts are told of a job that was stopped. */
+export function stoppedJob(config: ForgeConfig, command: string) {
+  return { end: "stopped", folder: config.output.folder, next: [command] };
+}
+
 /** Opens a device and lets `use` work on a job, with its progress on one line; null where the user stopped it. */
 export async function withJob<T>(
   config: ForgeConfig,

@@ -17,6 +17,7 @@ import {
   expertOfTopCluster,
 } from "../specialization/methods/expert-for-text.js";
 import { Tokenizer } from "../specialization/tokenizer/index.js";
+import { RUNS } from "../specialization/training/config.js";
 import { prepareSet } from "../specialization/training/prepare.js";
 import { wholeNumber } from "./whole-number.js";
 
@@ -49,7 +50,7 @@ export function modelArgument(command: Command): Command {
       "--expert-clusters <folder>",
       "with --expert-for: the clusters the network was trained on; the expert of the text's most frequent one",
     )
-    .option("--runs <folder>", "folder of runs", "runs");
+    .option("--runs <folder>", "folder of runs", RUNS);
 }
 
 /** Opens the plain model that is meant. @throws FormatError, RunError */

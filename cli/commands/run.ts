@@ -4,8 +4,9 @@ import { type ForgeConfig, loadForge } from "../../specialization/stages/forge-c
 import { describeComparison } from "../comparison-table.js";
 import { repeatable, withWarningsSaid } from "../config-argument.js";
 import { preview } from "../job-preview.js";
-import { type JobOutcome, runJob } from "../job-session.js";
+import { type JobOutcome, runJob, stoppedJob } from "../job-session.js";
 import { printJson } from "../print-json.js";
+import { quoted } from "../shell-word.js";
 
 interface RunOptions {
   readonly set: readonly string[];
@@ -62,15 +63,14 @@ async function run(
   const command = words.map(quoted).join(" ");
   if (dryRun) return preview(config, { command, json });
   const outcome = await runJob(config, { command, saveModels: name === "run" });
-  if (outcome === null) return;
+  if (outcome === null) {
+    if (json) printJson(stoppedJob(config, command));
+    return;
+  }
   if (json) printJson(outcome.report);
   else console.log(`\n${summaryOf(outcome)}`);
 }
 
 function summaryOf({ report, files }: JobOutcome): string {
   return [describeComparison(report), "", ...files].join("\n");
-}
-
-function quoted(word: string): string {
-  return /^[\w./=:@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

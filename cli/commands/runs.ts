@@ -5,6 +5,7 @@ import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { formatBytes } from "../../engine/index.js";
+import { RUNS } from "../../specialization/training/config.js";
 import { RUN_FILES, requestStop } from "../../specialization/training/run-folder.js";
 import {
   configDifferences,
@@ -72,7 +73,7 @@ function refuseUnknown(runs: Command, { args: [first, ...others] }: Command): vo
 
 /** The options of every command on runs. */
 export function withCommonOptions(command: Command): Command {
-  return command.option("--runs <folder>", "folder of runs", "runs").option("--json", "print JSON");
+  return command.option("--runs <folder>", "folder of runs", RUNS).option("--json", "print JSON");
 }
 
 function parseSeconds(value: string): number {

@@ -1,12 +1,13 @@
 /** `slm train` and `slm runs resume`: from a configuration to a trained model in a run folder. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { loadConfig, RUN_REFERENCE } from "../../specialization/training/config.js";
+import { loadConfig, RUN_REFERENCE, RUNS } from "../../specialization/training/config.js";
 import { RUN_FILES, RunError, RunFolder, runPath } from "../../specialization/training/run-folder.js";
 import { repeatable, withWarningsSaid } from "../config-argument.js";
 import { printJson } from "../print-json.js";
 import { Session, type TrainingReport } from "../session.js";
+import { quoted } from "../shell-word.js";
 import { withCommonOptions } from "./runs.js";
 
 interface TrainOptions {
@@ -38,11 +39,7 @@ export function registerTrain(program: Command, runs: Command): void {
       "print parameters, operations, memory, disk and time, and train nothing; the tokens made are kept",
     )
     .option("--json", "print JSON on standard output; progress goes to standard error")
-    .addHelpText(
-      "after",
-      () =>
-        `\n${SIGNALS}\n\nKeys of the configuration (slm config reference prints them in full):\n${RUN_REFERENCE.help()}`,
-    )
+    .addHelpText("after", () => `\n${SIGNALS}\n\n${RUN_REFERENCE.help()}`)
     .action(train);
   withCommonOptions(runs.command("resume").description("go on with a run that was stopped or killed"))
     .addHelpText("after", () => `\n${SIGNALS}`)
@@ -87,9 +84,14 @@ async function resume(name: string, options: { runs: string; json?: boolean }): 
   }
 }
 
+/** What `slm runs resume` finds the run by from here: its name alone where it lies in the usual folder. */
+function nameToResume({ run, path }: TrainingReport): string {
+  return dirname(resolve(path)) === resolve(RUNS) ? run : quoted(path);
+}
+
 function print(report: TrainingReport, options: { json?: boolean }): void {
   if (options.json) printJson(report);
   else if (report.end === "stopped")
-    process.stderr.write(`stopped at step ${report.step}; slm runs resume ${report.run} goes on\n`);
+    process.stderr.write(`stopped at step ${report.step}; slm runs resume ${nameToResume(report)} goes on\n`);
   else process.stderr.write(`finished at step ${report.step} (${report.end}); ${report.path}\n`);
 }

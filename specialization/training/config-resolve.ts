@@ -28,6 +28,8 @@ export interface RunConfig extends ParsedRunConfig {
 
 /** Name of the set that data.holdOut holds out. */
 export const HELD_OUT_SET = "validation";
+/** Folder of runs where none is named, below the current one. */
+export const RUNS = "runs";
 
 export const DEFAULT_STEPS = 1000;
 export const LARGEST_TRAINED_VOCABULARY = 30_000;
@@ -71,7 +73,7 @@ export function resolveConfig(
       ...parsed.evaluation,
       earlyStopping: early && { patience: early.patience, set: early.set ?? sets[0] ?? HELD_OUT_SET },
     },
-    output: { ...parsed.output, runs: parsed.output.runs ?? "runs" },
+    output: { ...parsed.output, runs: parsed.output.runs ?? RUNS },
   };
   return {
     config,

@@ -17,6 +17,7 @@ export {
   type Budget,
   HELD_OUT_SET,
   modelArchitecture,
+  RUNS,
   type RunConfig,
   validationSets,
 } from "./config-resolve.js";
