@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { checkShader, formatDiagnostics, withGpu } from "../../engine/gpu/index.js";
 import type { Tunables } from "../../engine/gpu/wgsl.js";
 import { ExitCode } from "../exit.js";
-import { readShader } from "./kernels-text.js";
+import { readShader, shaderFile } from "./kernels-text.js";
 
 interface CompileOptions {
   readonly stdin?: boolean;
@@ -32,7 +32,8 @@ export function registerKernelsCompile(kernels: Command): void {
     .action(compile);
 }
 
-async function compile(file: string, { stdin, adapter, json, define }: CompileOptions): Promise<void> {
+async function compile(name: string, { stdin, adapter, json, define }: CompileOptions): Promise<void> {
+  const file = stdin ? name : shaderFile(name);
   const source = stdin ? await text(process.stdin) : readShader(file);
   await withGpu({ adapter }, async (gpu) => {
     const { diagnostics, entryPoints } = await checkShader(gpu, file, source, define);

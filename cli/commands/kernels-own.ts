@@ -25,7 +25,7 @@ import {
   statedReference,
 } from "./kernels-own-reference.js";
 import { kernelsOf } from "./kernels-selection.js";
-import { type KernelText, openOwnVersion, readShader } from "./kernels-text.js";
+import { type KernelText, openOwnVersion, readShader, shaderFile } from "./kernels-text.js";
 
 /** Which entry point of which file. */
 interface Named {
@@ -221,7 +221,7 @@ export function refuseEngineOptions(
 /** @throws Error for options and files that are of the engine's kernels */
 function readOwn(file: string, options: BenchOptions, command: string): string {
   refuseEngineOptions(file, options);
-  const text = readShader(file);
+  const text = readShader(shaderFile(file));
   if (isOwn(file, text)) return text;
   const [{ name: kernel }] = kernelsOf(file);
   throw new Error(

@@ -1,7 +1,7 @@
 /** Texts of kernels from elsewhere than shaders/: a file of anybody, or the engine's at a git revision. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type KernelCall, shaderPath } from "../../engine/gpu/index.js";
 import type { KernelCase, KernelVariant } from "../../engine/kernels/index.js";
 import { packageRoot } from "../version.js";
@@ -25,6 +25,20 @@ export interface OtherVersion {
   readonly name: string;
   /** The version's texts for a variant; undefined where it has none of the variant's files. */
   textsOf(variant: KernelVariant): KernelTexts | undefined;
+}
+
+/**
+ * Where the shader of a name lies: the file itself, or else the engine's of this name.
+ * @throws Error where there is neither
+ */
+export function shaderFile(name: string): string {
+  if (existsSync(name)) return name;
+  const shaders = join(packageRoot(), "shaders");
+  const ofEngine = join(shaders, name);
+  if (existsSync(ofEngine)) return ofEngine;
+  throw new Error(
+    `There is no file ${name}, nor one of this name in ${shaders}. slm kernels list shows the engine's.`,
+  );
 }
 
 /** The text of a file that may be a shader. @throws Error for what is none */

@@ -1,6 +1,6 @@
 /** `slm kernels watch`: compile, check and time a kernel's file whenever it is saved. */
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   formatDiagnostics,
@@ -11,18 +11,17 @@ import {
 } from "../../engine/gpu/index.js";
 import { ExitCode } from "../exit.js";
 import { printJson } from "../print-json.js";
-import { packageRoot } from "../version.js";
 import type { Devices, Inspection, WatchOptions } from "./kernels-inspection.js";
 import { isOwn } from "./kernels-own.js";
 import { NoAnswersError, referencePaths } from "./kernels-own-reference.js";
-import { readShader } from "./kernels-text.js";
+import { readShader, shaderFile } from "./kernels-text.js";
 import { inspectEngine } from "./kernels-watch-engine.js";
 import { inspectOwn } from "./kernels-watch-own.js";
 
 /** `slm kernels watch`. */
 export async function watch(file: string, options: WatchOptions): Promise<void> {
-  const path = resolve(existsSync(file) ? file : join(packageRoot(), "shaders", file));
-  let text = readShader(existsSync(path) ? path : file);
+  const path = resolve(shaderFile(file));
+  let text = readShader(path);
   const isOwnFile = path.endsWith(".wgsl") && isOwn(path, text);
   const inspection = isOwnFile ? inspectOwn(path, options) : inspectEngine(path, file, options);
   await withGpu({ adapter: options.adapter }, (gpu) =>
