@@ -39,7 +39,7 @@ export {
   priceOf,
   type Speed,
 } from "./price.js";
-export { type Budget, formatQuantity, parseAmount, parseBudget, parseQuantity } from "./quantity.js";
+export { type Budget, formatQuantity, parseAmount, parseBudget } from "./quantity.js";
 export { type DomainFinding, type Recommendation, recommend, type Situation } from "./recommendation.js";
 export {
   METHODS,

@@ -12,17 +12,23 @@ const PREFIXES: Readonly<Record<string, number>> = {
   E: 1e18,
 };
 
+/** Powers of 1024, as bytes are counted in with the prefixes Ki, Mi and so on. */
+const BINARY_PREFIXES = "kMGTPE";
+
 /**
- * A number with an optional prefix (k, M, G or B, T, P, E; small letters but for k begin a unit) and unit.
+ * A number with an optional prefix (k, M, G or B, T, P, E; small letters but for k begin a unit) and unit; bytes may
+ * have the prefixes of powers of 1024, as in 80GiB.
  *
  * @throws PlanError naming the option
  */
-export function parseQuantity(text: string, option: string): { amount: number; unit: string } {
+function parseQuantity(text: string, option: string): { amount: number; unit: string } {
   const match = /^(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*([kKMGBTPE]?)([A-Za-z/]*)$/.exec(
     text.trim().replaceAll("_", ""),
   );
   const [, digits, prefix, unit] = match ?? [];
-  const factor = PREFIXES[prefix === "K" ? "k" : prefix];
+  const decimal = prefix === "K" ? "k" : prefix;
+  const isBinary = unit === "iB" && BINARY_PREFIXES.includes(decimal) && decimal !== "";
+  const factor = isBinary ? 1024 ** (1 + BINARY_PREFIXES.indexOf(decimal)) : PREFIXES[decimal];
   const amount = Number(digits) * factor;
   if (match === null || !Number.isFinite(amount)) {
     throw new PlanError(
@@ -30,14 +36,18 @@ export function parseQuantity(text: string, option: string): { amount: number; u
       "Give a number, with k, M, G, T, P or E for thousands, millions and so on, and a unit where one is needed",
     );
   }
-  return { amount, unit: unit.toLowerCase() };
+  return { amount, unit: isBinary ? "b" : unit.toLowerCase() };
 }
 
 /** A quantity without a unit, or with one of the units named. */
 export function parseAmount(text: string, option: string, units: readonly string[] = []): number {
   const { amount, unit } = parseQuantity(text, option);
   if (unit === "" || units.includes(unit)) return amount;
-  const allowed = units.length === 0 ? "without a unit" : `in ${units.join(" or ")}`;
+  const [example] = units;
+  const allowed =
+    example === undefined
+      ? "without a unit, such as 8 or 8M"
+      : `such as ${example === "b" ? "80GB or 80GiB" : `8M or 8M${example}`}`;
   throw new PlanError(`${option} is "${text}"`, `Give a number ${allowed}`);
 }
 

@@ -16,6 +16,8 @@ test("amounts", () => {
   ];
   for (const [text, value] of cases) assert.equal(parseAmount(text, "--x"), value);
   assert.equal(parseAmount("48GB", "--memory", ["b"]), 48e9);
+  assert.equal(parseAmount("80GiB", "--memory", ["b"]), 80 * 2 ** 30);
+  assert.equal(parseAmount("512 kiB", "--memory", ["b"]), 2 ** 19);
   assert.equal(parseAmount("150Tflop/s", "--rate", ["flop/s"]), 150e12);
   for (const text of ["", "many", "-3", "1.2.3", "5 6", "3Q!"]) {
     assert.throws(
