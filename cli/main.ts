@@ -22,8 +22,8 @@ import { registerTrain } from "./commands/train.js";
 import { describeError, ExitCode } from "./exit.js";
 import { version } from "./version.js";
 
-/** Builds the whole command line; also used to print the reference page. */
-export function createProgram(): Command {
+/** Builds the whole command line. */
+function createProgram(): Command {
   const program = new Command("slm")
     .description("Train small, specialised language models on any GPU.")
     .version(version())

@@ -25,7 +25,7 @@ import { completeConfig } from "../../specialization/training/config.js";
 import { RUN_FILES } from "../../specialization/training/run-folder.js";
 import { readMetrics } from "../../specialization/training/run-metrics.js";
 import { type ChartPoint, lossChart } from "../chart.js";
-import { commandName, nextSteps } from "../demo/commands.js";
+import { commandName, here, nextSteps } from "../demo/commands.js";
 import { installedPackages } from "../demo/packages.js";
 import { PROMPT, writeSample } from "../demo/samples.js";
 import { type DemoText, writeDemoText } from "../demo/text.js";
@@ -113,7 +113,7 @@ async function demo(options: DemoOptions): Promise<void> {
     const config = configOf(options, text, folder, BATCH[kind], steps);
     writeFileAtomically(configFile, forgeToYaml(config));
     say(describeTraining(gpu, config, seconds, steps));
-    const goOn = `${commandName()} run ${configFile}`;
+    const goOn = `${commandName()} run ${here(configFile)}`;
     /* read again, so that the demo is what the file says */
     const outcome = await runJob(loadForge(configFile).config, { command: goOn, saveModels: true, gpu });
     if (outcome === null) {

@@ -56,7 +56,7 @@ export function nextSteps({ configFile, model, heldOutFile, folder }: DemoJob): 
 }
 
 /** The path as it is shortest to type here, quoted if a shell would take it apart. */
-function here(path: string): string {
+export function here(path: string): string {
   const near = relative("", path).replaceAll("\\", "/");
   const shorter = near !== "" && near.length < path.length ? near : path;
   return /^[\w./:\\-]+$/.test(shorter) ? shorter : JSON.stringify(shorter);

@@ -7,11 +7,6 @@ const LIGHT = ["#0066a8", "#c04a00", "#00795a", "#a3478f", "#8a6500", "#2a8ac0",
 const DARK = ["#56b4e9", "#e69f00", "#2ec99a", "#e08bc4", "#f0e442", "#8fb8ff", "#c8c8c8", "#ff7b54"];
 const DASHES: readonly (readonly number[])[] = [[], [7, 3], [2, 3], [9, 3, 2, 3]];
 
-export interface Appearance {
-  readonly slot: number;
-  readonly dash: readonly number[];
-}
-
 export function colorOf(slot: number, isDark: boolean): string {
   const colors = isDark ? DARK : LIGHT;
   return colors[slot % colors.length];

@@ -5,11 +5,6 @@ import { open, readdir, readFile, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ClustersError } from "./errors.js";
 
-export interface ListedFile {
-  readonly file: string;
-  readonly sha256: string;
-}
-
 /** Writes parts one after another under a temporary name, syncs and renames; returns the SHA-256 (hexadecimal). */
 export async function writeWhole(
   path: string,

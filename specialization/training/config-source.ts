@@ -234,7 +234,7 @@ function readText(file: string): string {
     if (error instanceof ConfigError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     throw code === "ENOENT"
-      ? refused(file, "does not exist", "Give the path of a YAML file.")
+      ? refused(file, "does not exist", "Give the path of a YAML file; slm init writes one for a whole job.")
       : refused(file, `cannot be read: ${message}`);
   }
   try {

@@ -103,7 +103,10 @@ test("check --json lists problems with their places", () => {
 test("a file that is not there is named", () => {
   const { status, stderr } = slm("config", "check", "nowhere.yaml");
   assert.equal(status, 1);
-  assert.equal(stderr, "slm: nowhere.yaml: does not exist. Give the path of a YAML file.\n");
+  assert.equal(
+    stderr,
+    "slm: nowhere.yaml: does not exist. Give the path of a YAML file; slm init writes one for a whole job.\n",
+  );
 });
 
 test("check of a text on standard input looks for files beside the file it stands for", () => {

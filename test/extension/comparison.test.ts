@@ -196,7 +196,7 @@ describe("several jobs", () => {
   it("of one name in folders of one name are told apart, and their numbers are not mixed", () => {
     const perplexed = (id: string, after: number) => ({
       id,
-      report: { ...first.report, results: [result("slm", "law", 1, after)] } as ComparisonReport,
+      report: { ...first.report, results: [result("slm", "law", 1, after)] } as unknown as ComparisonReport,
     });
     const jobs = [perplexed("/w/a/out/legal", 10), perplexed("/w/b/out/legal", 40)];
     assert.deepEqual([...jobLabels(jobs).values()], ["first (a/out/legal)", "first (b/out/legal)"]);
