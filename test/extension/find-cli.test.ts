@@ -44,7 +44,7 @@ test("the setting, the workspace's version, the checkout and the PATH come in th
   });
   assert.throws(
     () => findCli({ setting: "", folders: [join(folder, "none")], path: "" }),
-    /npm install slm-forge/,
+    /npm install --global \. in its checkout/,
   );
   assert.throws(
     () => findCli({ setting: below, folders: [], path }),

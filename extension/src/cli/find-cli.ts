@@ -48,7 +48,7 @@ export function findCli({ setting, folders, path }: CliSources): FoundCli {
     if (main !== undefined) return { path: main, source: "PATH" };
   }
   throw new CliError(
-    "slm-forge is not installed here. Run npm install slm-forge in the workspace, or set slmForge.cliPath.",
+    "slm-forge is not installed here. Run npm install --global . in its checkout, or set slmForge.cliPath to that folder.",
   );
 }
 
