@@ -425,6 +425,8 @@ test("the choice among a job's clusters is written into the configuration of tha
     await page.getByRole("combobox", { name: /^Clusters/ }).selectOption(clusters);
     await page.locator(`select:has(option:checked[value="${config}"])`).waitFor();
   };
+  /* until the board has found the new configuration, the only one there is stands for any clusters */
+  await choose(other.clusters, other.config);
   await choose(join(folder, "example", "stages", "clusters"), forge);
   await page.getByLabel("Train on cluster 2").uncheck();
   await choose(other.clusters, other.config);
