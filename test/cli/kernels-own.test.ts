@@ -340,7 +340,11 @@ fn enqueue(@builtin(global_invocation_id) i: vec3u) { order[i.x] = atomicAdd(&ne
       [["bench", path, "--size", "64"], /^slm: --size is for the engine's kernels/m],
       [["watch", path, "--once", "--variant", "rows"], /^slm: --variant is for the engine's kernels/m],
       [["check", "softmax", "--against", "HEAD"], /^slm: --against is for a \.wgsl file of your own/m],
-      [["check", "gone.wgsl"], /^slm: There is no file gone\.wgsl\./m],
+      [
+        ["check", "gone.wgsl"],
+        /^slm: There is no file gone\.wgsl, nor one of this name in .*shaders\. slm kernels list shows/m,
+      ],
+      [["check", "rms-norm.wgsl"], /^slm: rms-norm\.wgsl is a file of the kernel rms-norm: /m],
       [
         ["bench", "shaders/softmax.wgsl"],
         /^slm: softmax\.wgsl is a file of the kernel softmax: `slm kernels bench softmax` takes .*`slm kernels watch shaders\/softmax\.wgsl --once` a changed one\./m,

@@ -290,8 +290,10 @@ describe("slm kernels", () => {
     assert.match(large.stdout, /own\.wgsl:3:1: error: .*64000/);
     assert.match(
       (await slm(["kernels", "compile", "gone.wgsl"])).stderr,
-      /^slm: There is no file gone\.wgsl\./m,
+      /^slm: There is no file gone\.wgsl, nor one of this name in /m,
     );
+    const { stdout: byName } = await slm(["kernels", "compile", "softmax.wgsl"]);
+    assert.match(byName, /^ok {2}.*shaders.softmax\.wgsl: /m);
   });
 
   test("compile takes other constants and types for a file's own", async () => {
@@ -335,7 +337,7 @@ describe("slm kernels", () => {
     const wrong: [string[], RegExp][] = [
       [["check", "sofmax"], /^slm: There is no kernel "sofmax"\. There are: .*reduce, .*softmax/m],
       [["check", KERNEL, "--variant", "magic"], /^slm: No kernel has the variant "magic"\. There are: /m],
-      [["watch", "sofmax.wgsl"], /^slm: There is no file sofmax\.wgsl\./m],
+      [["watch", "sofmax.wgsl"], /^slm: There is no file sofmax\.wgsl, nor one of this name in /m],
       [
         ["watch", "package.json"],
         /^slm: package\.json is no kernel of the engine\. Kernels are: .*softmax\.wgsl/m,

@@ -214,7 +214,10 @@ test("a run that is started in the form trains by what was typed just before", a
 test("a dry run is started above the file and shown beside it", async () => {
   await openFile("forge.yaml");
   await lens("Dry run").click();
-  await editor.page.locator('.tab[data-resource-name^="Dry run of forge.yaml"]').waitFor();
+  /* it times steps of a whole tiny model, which other work may hold up */
+  await editor.page
+    .locator('.tab[data-resource-name^="Dry run of forge.yaml"]')
+    .waitFor({ timeout: 300_000 });
   await editor.page
     .locator(".editor-instance .view-line", { hasText: "Cost of each method" })
     .last()

@@ -34,7 +34,10 @@ test("without slm-forge it is said what to install, with a way to the settings",
     await editor.container("slm-forge");
     await editor.view("Runs").getByText("slm-forge is not installed here").waitFor();
     await editor.view("Runs").getByText("Check the Set-up").click();
-    await editor.toast("npm install --global . in its checkout").getByRole("button", { name: "Open settings" }).click();
+    await editor
+      .toast("npm install --global . in its checkout")
+      .getByRole("button", { name: "Open settings" })
+      .click();
     await editor.page.locator(".settings-editor .setting-item-label", { hasText: "Cli Path" }).waitFor();
   } finally {
     bare.remove();
