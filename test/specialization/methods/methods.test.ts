@@ -16,7 +16,7 @@ import { METHODS, type Method } from "../../../specialization/planner/index.js";
 import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
 import type { ForgeConfigInput } from "../../../specialization/stages/forge-config.js";
 import { prepareText } from "../../../specialization/stages/text.js";
-import { CHECKPOINT_FILES, readState } from "../../../specialization/training/checkpoint.js";
+import { CHECKPOINT_FILES, readState, stateChecksum } from "../../../specialization/training/checkpoint.js";
 import { listCheckpoints } from "../../../specialization/training/run-folder.js";
 import { TINY_MODEL, TinySetting, tinyJob } from "../stages/tiny-job.js";
 
@@ -216,7 +216,8 @@ test("a fine-tuning that was never evaluated is told of, and what to do", async 
   const { made } = await run("all", "slm-nopt", NARROW);
   const [newest] = listCheckpoints(join(folder, "all", "runs", made.runs.fineTuning)).slice(-1);
   const state = join(newest.path, CHECKPOINT_FILES.state);
-  writeFileSync(state, JSON.stringify({ ...readState(newest.path), best: null }));
+  const content = { ...readState(newest.path), best: null };
+  writeFileSync(state, JSON.stringify({ ...content, sha256: stateChecksum(content) }));
   await assert.rejects(
     run("all", "slm-nopt", NARROW),
     /slm-nopt-law-[0-9a-f]{10}: is finished but was never evaluated.*Remove the run: it is trained again/,
