@@ -1,9 +1,10 @@
 // Which token ends a document. tokenizer.json has no place for it; Hugging Face keeps its name beside it, in
 // tokenizer_config.json, and so it is done here wherever the name is not one of the usual ones.
 
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { TokenizerError } from "./errors.js";
+import { writeWhole } from "./whole-file.js";
 
 /** The special token this project appends to every document. */
 export const END_OF_TEXT = "<|endoftext|>";
@@ -42,7 +43,7 @@ export async function readEndOfText(path: string): Promise<string | undefined> {
 export async function writeEndOfText(path: string, name: string): Promise<void> {
   const file = join(dirname(path), TOKENIZER_CONFIG);
   const settings = { ...(await readSettings(file)), eos_token: name };
-  await writeFile(file, `${JSON.stringify(settings, null, 2)}\n`);
+  await writeWhole(file, `${JSON.stringify(settings, null, 2)}\n`);
 }
 
 async function readSettings(file: string): Promise<Record<string, unknown> | undefined> {

@@ -3,7 +3,6 @@
 // Text is always plain text: a special token spelled out in a document does not become its id.
 
 import { createHash } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
 import { characterBytes, tokenBytes } from "./byte-alphabet.js";
 import { BytePairEncoder, type BytePairModel } from "./byte-pair-encoder.js";
 import { ByteDecodeStream, type DecodeStream, WindowDecodeStream } from "./decode-stream.js";
@@ -28,6 +27,7 @@ import {
 } from "./tokenizer-file.js";
 import { readContents } from "./tokenizer-source.js";
 import { trainMerges, WordCounts } from "./trainer.js";
+import { writeWhole } from "./whole-file.js";
 
 export const SMALLEST_VOCABULARY = 300;
 export const LARGEST_TRAINED_VOCABULARY = 30_000;
@@ -277,21 +277,12 @@ export class Tokenizer {
    * would not find the same end of text, that is named in a tokenizer_config.json beside it.
    */
   async save(path: string): Promise<void> {
-    const temporary = `${path}.${process.pid}.tmp`;
     try {
       const end = this.#endsOfText.length === 0 ? undefined : this.#tokens[this.endOfText];
       if (end !== undefined && end !== this.#endOfTextName(await readEndOfText(path)))
         await writeEndOfText(path, end);
-      const handle = await open(temporary, "w");
-      try {
-        await handle.writeFile(`${JSON.stringify(this.#contents, null, 2)}\n`);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, path);
+      await writeWhole(path, `${JSON.stringify(this.#contents, null, 2)}\n`);
     } catch (cause) {
-      await rm(temporary, { force: true });
       throw new TokenizerError(
         {
           file: path,
