@@ -2,6 +2,7 @@
 import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { parse, parseDocument } from "yaml";
+import { runNameOf } from "../../specialization/training/run-name.js";
 import { editedText } from "../language/edit-yaml.js";
 import { type ClusterChoice, withChoice } from "../shared/clusters.js";
 import type { ConfigFile, NamedText } from "../shared/protocol.js";
@@ -31,7 +32,10 @@ function describe(path: string, value: unknown): ConfigFile | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { corpus, domains, data, model, training, name, output } = value as Record<string, never>;
   if (corpus !== undefined || domains !== undefined) {
-    const folder = (output as { folder?: unknown } | undefined)?.folder ?? name ?? nameOfFile(path);
+    const folder =
+      (output as { folder?: unknown } | undefined)?.folder ??
+      name ??
+      runNameOf(basename(path, extname(path)));
     return {
       path,
       kind: "forge",
@@ -46,12 +50,6 @@ function describe(path: string, value: unknown): ConfigFile | undefined {
   if (data !== undefined && (model !== undefined || training !== undefined))
     return { path, kind: "run", output: null, include: [], exclude: [], texts: namedTexts("", data) };
   return undefined;
-}
-
-/** The name of a job that gives itself none; null where `slm` would write the file's in other characters. */
-function nameOfFile(path: string): string | null {
-  const name = basename(path, extname(path));
-  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name) ? name : null;
 }
 
 /** Texts under `train` and `validation`, which is one set or several by name. */

@@ -15,6 +15,7 @@ import {
   removeAt,
   setAt,
 } from "./config-source.js";
+import { runNameOf } from "./run-name.js";
 
 /** What completing a parsed configuration gives. */
 export interface Resolution<Config> {
@@ -67,7 +68,7 @@ export function readConfigFile<Parsed, Config>(
   text?: string,
 ): LoadedFile<Config> {
   const source = readConfigSource(path, overrides, kind.pathKeys, { text, forText: kind.forText });
-  const name = path === undefined ? nameOfText(source.value, kind) : nameOf(basename(path, extname(path)));
+  const name = path === undefined ? nameOfText(source.value, kind) : runNameOf(basename(path, extname(path)));
   const { problems, resolution } = examineConfig(kind, source.value, name ?? "run");
   const all = [...source.problems, ...problems.map((p) => located(p, source))];
   if (all.length > 0 || resolution === undefined) throw new ConfigError(inReadingOrder(all));
@@ -144,11 +145,5 @@ function nameOfText(value: unknown, { namedAfter }: { readonly namedAfter?: KeyP
   if (typeof path !== "string") return undefined;
   while (/[*?[\]{}]/.test(basename(path)) && dirname(path) !== path) path = dirname(path);
   const name = basename(path).replace(/\.(gz|zst)$/i, "");
-  return nameOf(basename(name, extname(name)));
-}
-
-/** A name of a run, as near to a text as such names allow; undefined where it does not begin like one. */
-function nameOf(text: string): string | undefined {
-  const name = text.replace(/[^A-Za-z0-9._-]+/g, "-");
-  return /^[A-Za-z0-9]/.test(name) ? name.slice(0, 100) : undefined;
+  return runNameOf(basename(name, extname(name)));
 }
