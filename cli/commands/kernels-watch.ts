@@ -28,8 +28,8 @@ export async function watch(file: string, options: WatchOptions): Promise<void> 
     withGpu({ backend: "null" }, async (compiler) => {
       const inspect = () => round({ gpu, compiler }, inspection, path, text, options);
       /* what the kernel is compared with is saved as well while its author looks for the fault */
-      const answersFor = () => (isOwnFile ? contentsOf(referencePaths(path, text)) : "");
-      let references = answersFor();
+      let references = isOwnFile ? referencePaths(path, text) : [];
+      let answers = contentsOf(references);
       const isRight = await inspect();
       if (options.once) {
         if (!isRight) throw new ExitCode(1);
@@ -44,9 +44,10 @@ export async function watch(file: string, options: WatchOptions): Promise<void> 
       while (!stopped) {
         await delay(200);
         const now = existsSync(path) ? readFileSync(path, "utf8") : text;
-        if (now === text && answersFor() === references) continue;
+        if (now === text && contentsOf(references) === answers) continue;
         text = now;
-        references = answersFor();
+        references = isOwnFile ? referencePaths(path, text) : [];
+        answers = contentsOf(references);
         await inspect();
       }
     }),
