@@ -29,7 +29,7 @@ import { commandName, here, nextSteps } from "../demo/commands.js";
 import { installedPackages } from "../demo/packages.js";
 import { PROMPT, writeSample } from "../demo/samples.js";
 import { type DemoText, writeDemoText } from "../demo/text.js";
-import { runJob } from "../job-session.js";
+import { runJob, stoppedJob } from "../job-session.js";
 import { printJson } from "../print-json.js";
 import { formatDuration } from "../progress.js";
 import { Session } from "../session.js";
@@ -115,9 +115,10 @@ async function demo(options: DemoOptions): Promise<void> {
     say(describeTraining(gpu, config, seconds, steps));
     const goOn = `${commandName()} run ${here(configFile)}`;
     /* read again, so that the demo is what the file says */
-    const outcome = await runJob(loadForge(configFile).config, { command: goOn, saveModels: true, gpu });
+    const { config: job } = loadForge(configFile);
+    const outcome = await runJob(job, { command: goOn, saveModels: true, gpu });
     if (outcome === null) {
-      if (options.json) printJson({ end: "stopped", folder, next: [goOn] });
+      if (options.json) printJson(stoppedJob(job, goOn));
       return;
     }
     const { report } = outcome;
