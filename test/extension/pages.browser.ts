@@ -183,21 +183,22 @@ test("a drag zooms, Shift-drag pans, a double click resets, and axes change what
   await canvas.dblclick({ position: { x: 200, y: 100 } });
   assert.equal(await zoom(), null);
 
-  /* what lies under the pointer tells which value of the axis is in the middle */
-  const middle = async () => {
+  /* what lies under the pointer tells which value of the axis is there */
+  const valueAt = async (part: number) => {
     await canvas.hover({ position: { x: 20, y: 20 } });
-    await canvas.hover({ position: { x: box.width / 2, y: 100 } });
+    await canvas.hover({ position: { x: box.width * part, y: 100 } });
     return (await loss.locator(".tooltip-title").textContent()) ?? "";
   };
   /* a chart is drawn anew with the next frame, not with the click */
-  const middleBecomes = async (isRight: (text: string) => boolean) => {
-    let text = await middle();
+  const becomes = async (part: number, isRight: (text: string) => boolean) => {
+    let text = await valueAt(part);
     for (let looks = 1; looks < 100 && !isRight(text); looks++) {
       await page.waitForTimeout(50);
-      text = await middle();
+      text = await valueAt(part);
     }
     assert.ok(isRight(text), text);
   };
+  const middleBecomes = (isRight: (text: string) => boolean) => becomes(0.5, isRight);
   await middleBecomes((text) => Number(text) > 40 && Number(text) < 80);
   await page.getByLabel("Log x").check();
   await middleBecomes((text) => Number(text) > 5 && Number(text) < 20);
@@ -207,7 +208,8 @@ test("a drag zooms, Shift-drag pans, a double click resets, and axes change what
   await page.getByLabel("Across").selectOption("flops");
   await middleBecomes((text) => /^[\d.]+[MGT]$/.test(text));
   await page.getByLabel("Across").selectOption("seconds");
-  await middleBecomes((text) => / s$|:/.test(text));
+  /* a run that was slow to begin leaves a time of which no run tells, but not near its end */
+  await becomes(0.95, (text) => / s$|:/.test(text));
   await loss.locator("summary").click();
   await loss.getByRole("columnheader", { name: "Time" }).waitFor();
   await page.close();
