@@ -47,7 +47,7 @@ interface DemoOptions {
 const FOLDER = "demo";
 const DOMAIN = "declarations";
 /** Training time, so that all of the demo takes well under ten minutes on two CPU cores, and under two on a GPU. */
-const MINUTES = { software: 5, gpu: 1 };
+const MINUTES = { software: 6, gpu: 1 };
 /** In minutes on a CPU many small updates teach more than few large ones. A GPU would idle on so few sequences. */
 const BATCH = { software: 2, gpu: 32 };
 const CONTEXT = 128;
@@ -58,15 +58,16 @@ const FEWEST_STEPS = 10;
 const FINE_TUNING = 0.2;
 /** Three pretrainings, of which the projected network's step takes longer, and three fine-tunings. */
 const PRETRAININGS = 3 * (1 + FINE_TUNING) + 0.6;
-const EVALUATIONS = 10;
-const EVALUATED_TOKENS = 8192;
+/** Of each training; those of so small a set cost as much as five steps. */
+const EVALUATIONS = 6;
+const EVALUATED_TOKENS = 4096;
 const CHART = { width: 70, height: 11 };
 
 export function registerDemo(program: Command): void {
   program
     .command("demo")
     .description("specialise a small model on type declarations, out of the text of the installed packages")
-    .option("--minutes <number>", "training time (default: 5, on a GPU 1)", parseMinutes)
+    .option("--minutes <number>", "training time (default: 6, on a GPU 1)", parseMinutes)
     .addOption(
       new Option(
         "--steps <number>",
@@ -108,8 +109,7 @@ async function demo(options: DemoOptions): Promise<void> {
     const kind = gpu.adapter.kind === "gpu" ? "gpu" : "software";
     const minutes = options.minutes ?? MINUTES[kind];
     const seconds = await secondsPerStep(gpu, text, folder, BATCH[kind]);
-    const affordable = Math.max(FEWEST_STEPS, Math.floor((minutes * 60) / seconds / PRETRAININGS));
-    const steps = options.steps ?? affordable;
+    const steps = options.steps ?? affordableSteps((minutes * 60) / seconds, BATCH[kind]);
     const config = configOf(options, text, folder, BATCH[kind], steps);
     writeFileAtomically(configFile, forgeToYaml(config));
     say(describeTraining(gpu, config, seconds, steps));
@@ -185,6 +185,12 @@ async function secondsPerStep(
   return new Session(gpu, config, true).secondsPerStep();
 }
 
+/** Steps of each pretraining, where there is time for so many in all: an evaluation takes a third of their time a token. */
+function affordableSteps(stepsInTime: number, batch: number): number {
+  const evaluations = 6 * EVALUATIONS * (EVALUATED_TOKENS / (batch * CONTEXT) / 3);
+  return Math.max(FEWEST_STEPS, Math.floor((stepsInTime - evaluations) / PRETRAININGS));
+}
+
 /** The tiny preset on the demo's text. */
 function configOf(
   { seed, adapter }: DemoOptions,
@@ -193,6 +199,7 @@ function configOf(
   batch: number,
   steps: number,
 ): ForgeConfig {
+  const fineTuningSteps = Math.max(FEWEST_STEPS, Math.round(steps * FINE_TUNING));
   const input: ForgeConfigInput = {
     name: "demo",
     seed,
@@ -207,7 +214,7 @@ function configOf(
     model: { preset: "tiny", context: CONTEXT },
     projection: { experts: 8 },
     pretraining: { batch, budget: { steps }, learningRate: LEARNING_RATE },
-    fineTuning: { steps: Math.max(FEWEST_STEPS, Math.round(steps * FINE_TUNING)) },
+    fineTuning: { steps: fineTuningSteps, every: Math.ceil(fineTuningSteps / EVALUATIONS) },
     evaluation: { every: Math.ceil(steps / EVALUATIONS), tokens: EVALUATED_TOKENS },
     ...(adapter !== undefined && { device: { adapter } }),
     output: { folder },
