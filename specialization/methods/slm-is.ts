@@ -40,7 +40,8 @@ export const slmIs: MethodFunction = async (workshop, target) => {
   const isMixed = settings.mix !== "own";
   const resampled = await workshop.pretrain({
     label: isMixed ? "slm-is-mix" : `slm-is-${set.domain.name}`,
-    batches: () => new DrawnBatches({ units, context, seed, endOfText, ...drawn, rows: "mixed" }),
+    batches: (rowsPerStep) =>
+      new DrawnBatches({ ...{ units, context, seed, endOfText, rowsPerStep }, ...drawn, rows: "mixed" }),
     text: workshop.textIdentity(drawn.assignments, [...drawn.probabilities]),
     start: shared?.model,
     length: resampledLength(target),

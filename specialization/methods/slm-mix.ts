@@ -51,9 +51,9 @@ function pretrainExpert(
   const { context } = architecture;
   return workshop.pretrain({
     label: `slm-mix-${cluster}`,
-    batches: () =>
+    batches: (rowsPerStep) =>
       new DrawnBatches({
-        ...{ units, context, seed, endOfText, assignments, probabilities },
+        ...{ units, context, seed, endOfText, assignments, probabilities, rowsPerStep },
         rows: "mixed",
       }),
     text: workshop.textIdentity(assignments, { cluster }),

@@ -53,9 +53,9 @@ async function pretrainNetwork(
   const { context } = architecture;
   const network = await workshop.pretrain({
     label: "slm-pn",
-    batches: () =>
+    batches: (rowsPerStep) =>
       new DrawnBatches({
-        ...{ units, context, seed, endOfText, assignments, probabilities },
+        ...{ units, context, seed, endOfText, assignments, probabilities, rowsPerStep },
         rows: "one cluster",
       }),
     text: workshop.textIdentity(assignments, "rows of one cluster"),

@@ -14,6 +14,7 @@ import { writeFileAtomically } from "../training/atomic-file.js";
 import type { BatchSource } from "../training/batches.js";
 import { readState } from "../training/checkpoint.js";
 import type { RunConfig } from "../training/config.js";
+import { LAYOUT } from "../training/drawn-batches.js";
 import { choiceOfTokens } from "../training/evaluate.js";
 import { listCheckpoints, RUN_FILES, RunError, RunFolder, readRunStatus } from "../training/run-folder.js";
 import { Trainer } from "../training/trainer.js";
@@ -31,7 +32,8 @@ export interface RunOrder {
   readonly train: TokenShards;
   readonly validation: ReadonlyMap<string, TokenShards>;
   readonly validationClusters?: ReadonlyMap<string, ArrayLike<number>>;
-  readonly batches: () => BatchSource;
+  /** Batches, of so many sequences in a step of the optimiser. */
+  readonly batches: (rowsPerStep: number) => BatchSource;
   readonly start?: Model;
   readonly teacher?: { readonly model: Model } & Pick<Teacher, "weight" | "temperature">;
   readonly vectorsOnly?: boolean;
@@ -73,7 +75,7 @@ function nameOf({ config, identity, validation }: RunOrder): string {
     ...{ ...earlyStopping, every, tokens },
     choice: choiceOfTokens(validation.get(earlyStopping.set) as TokenShards, tokens),
   };
-  return `${name}-${hashOf({ identity, seed, training, stopping }).slice(0, 10)}`;
+  return `${name}-${hashOf({ identity, layout: LAYOUT, seed, training, stopping }).slice(0, 10)}`;
 }
 
 function outcomeOf(runs: string, name: string, architecture: Architecture): RunOutcome {
@@ -115,13 +117,14 @@ async function train(job: Job, order: RunOrder, name: string, isBegun: boolean):
     const { folder } = job.config.output;
     writeFileAtomically(join(run.path, RUN_FILES.job), `${JSON.stringify({ job: folder })}\n`);
     const { train, validation, batches } = order;
+    const { batch, accumulate } = order.config.training;
     trainer = await Trainer.create(
       gpu,
       run,
       {
         ...model,
         data: { tokenizer, train, validation, reports: {} },
-        batches: batches(),
+        batches: batches(batch * accumulate),
         validationClusters,
         weights: (parameters) => firstWeights(order, parameters),
       },

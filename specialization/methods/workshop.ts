@@ -62,7 +62,8 @@ export interface PretrainingOrder {
   /** Relative to the budget. */
   readonly length: number;
   /** Made only where training is not finished yet. */
-  readonly batches: () => BatchSource;
+  /** Batches, of so many sequences in a step of the optimiser. */
+  readonly batches: (rowsPerStep: number) => BatchSource;
   /** JSON of all that decides the batches, beside the seed. */
   readonly text: unknown;
   readonly start?: Model;
@@ -199,7 +200,7 @@ export class Workshop {
     const { units, excluded } = this;
     const { endOfText } = this.text.tokenizer;
     return {
-      batches: () => uniformBatches({ units, context, seed, endOfText, excluded }),
+      batches: (rowsPerStep) => uniformBatches({ units, context, seed, endOfText, excluded, rowsPerStep }),
       text: this.textIdentity(uniformAssignments(units, excluded), "uniform"),
     };
   }
@@ -240,7 +241,8 @@ export class Workshop {
     await tune(gpu, targetOf(gpu));
     const { tokenizer, generic } = this.text;
     const data = { tokenizer, train: generic.train, validation: new Map(), reports: {} };
-    const batches = this.#genericBatches(architecture, seed).batches();
+    const { batch, accumulate } = config.training;
+    const batches = this.#genericBatches(architecture, seed).batches(batch * accumulate);
     const seconds = await measureStep(gpu, config, { architecture, data, batches });
     return flopsPerStep(config, { architecture }) / seconds;
   }
@@ -311,7 +313,7 @@ export class Workshop {
       },
       train,
       validation: new Map([[STOPPING, stopping]]),
-      batches: () => this.#domainBatches(train, architecture, seed),
+      batches: (rowsPerStep) => this.#domainBatches(train, architecture, seed, rowsPerStep),
       start,
       teacher,
       vectorsOnly,
@@ -332,12 +334,19 @@ export class Workshop {
   }
 
   /** All of a set in random order; a network with experts has one alone here. */
-  #domainBatches(train: TokenShards, { context, projection }: Architecture, seed: number): DrawnBatches {
+  #domainBatches(
+    train: TokenShards,
+    { context, projection }: Architecture,
+    seed: number,
+    rowsPerStep: number,
+  ): DrawnBatches {
     const { endOfText } = this.text.tokenizer;
     const units = new Units(train, this.units.window);
     const assignments = new Uint32Array(units.count);
     const rows = projection ? "one cluster" : "mixed";
-    return new DrawnBatches({ units, context, seed, endOfText, assignments, probabilities: [1], rows });
+    return new DrawnBatches({
+      ...{ units, context, seed, endOfText, assignments, probabilities: [1], rows, rowsPerStep },
+    });
   }
 
   /** Loss of a plain model on a set; measured once. */

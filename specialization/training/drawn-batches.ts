@@ -1,11 +1,16 @@
 /**
  * Batches of documents that a sampler draws: each row of one context is filled with documents one after the other, and
- * what does not fit any more begins the next row. Documents of all clusters may share a row ("mixed": importance
- * sampling), or every row is of one cluster ("one cluster": projected networks), drawn by its share of the tokens.
+ * what does not fit any more begins the same row of the next step. The rows of a step so hold documents that were drawn
+ * independently, as the estimate of a gradient supposes; read on from row to row, a few long documents would be all that
+ * a step sees. Documents of all clusters may share a row ("mixed": importance sampling), or every row is of one cluster
+ * ("one cluster": projected networks), drawn by its share of the tokens.
  */
 import type { Units } from "../clusters/index.js";
 import { EXCLUDED, type SamplerState, TwoStageSampler } from "../sampling/index.js";
 import type { Batch, BatchSource } from "./batches.js";
+
+/** Names how documents lie in rows, which decides a run's weights as the text and its order do. */
+export const LAYOUT = "every row reads on by itself";
 
 export interface DrawnBatchesOptions {
   /** What is drawn: windows of documents. */
@@ -19,6 +24,8 @@ export interface DrawnBatchesOptions {
   /** Probability of each cluster: for a unit in mixed rows, for a row in rows of one cluster. */
   readonly probabilities: ArrayLike<number>;
   readonly rows: "mixed" | "one cluster";
+  /** Sequences of a step of the optimiser, over all its batches. */
+  readonly rowsPerStep: number;
 }
 
 /** Where a stream of units goes on: `offset` tokens of the end of text and the unit have been read. */
@@ -29,13 +36,17 @@ interface Place {
 
 interface Position {
   readonly sampler: SamplerState;
-  /** Of every stream that has begun: its number (the cluster; 0 for mixed rows), unit and offset. */
-  readonly streams: readonly (readonly [number, number, number])[];
+  /** Of every stream that has begun: the cluster (0 for mixed rows), which of its streams, unit and offset. */
+  readonly streams: readonly (readonly [number, number, number, number])[];
+  /** Of every cluster with rows in the step that is under way: how many. */
+  readonly step: readonly (readonly [number, number])[];
 }
 
 export class DrawnBatches implements BatchSource {
   readonly #sampler: TwoStageSampler;
-  readonly #streams = new Map<number, Place>();
+  /** Of every cluster, as many as it has had rows in one step. */
+  readonly #streams = new Map<number, Place[]>();
+  #step = new Map<number, number>();
 
   /** @throws SamplingError when nothing can be drawn */
   constructor(readonly options: DrawnBatchesOptions) {
@@ -45,18 +56,23 @@ export class DrawnBatches implements BatchSource {
   }
 
   get position(): Position {
-    const streams = [...this.#streams].sort(([a], [b]) => a - b);
+    const clusters = [...this.#streams].sort(([a], [b]) => a - b);
     return {
       sampler: this.#sampler.save(),
-      streams: streams.map(([stream, { unit, offset }]) => [stream, unit, offset]),
+      streams: clusters.flatMap(([cluster, places]) =>
+        places.map(({ unit, offset }, stream) => [cluster, stream, unit, offset] as const),
+      ),
+      step: [...this.#step],
     };
   }
 
   seek(position: unknown): void {
-    const { sampler, streams } = position as Position;
+    const { sampler, streams, step } = position as Position;
     this.#sampler.restore(sampler);
     this.#streams.clear();
-    for (const [stream, unit, offset] of streams) this.#streams.set(stream, { unit, offset });
+    for (const [cluster, stream, unit, offset] of streams)
+      this.#streamsOf(cluster)[stream] = { unit, offset };
+    this.#step = new Map(step);
   }
 
   /** What has been drawn so far: repetitions, and how much of the text. */
@@ -83,12 +99,30 @@ export class DrawnBatches implements BatchSource {
     return { tokens, targets, windows, clusters: Uint32Array.from(drawn, ({ cluster }) => cluster) };
   }
 
-  /** The next context of a stream, and the token after it, which begins the next row. */
-  #row(stream: number): { row: Uint32Array; start: number } {
+  #streamsOf(cluster: number): Place[] {
+    const known = this.#streams.get(cluster);
+    if (known) return known;
+    const made: Place[] = [];
+    this.#streams.set(cluster, made);
+    return made;
+  }
+
+  /** Where a row of the step under way goes on: where the same row of its cluster stopped in the last step. */
+  #place(cluster: number): Place {
+    const stream = this.#step.get(cluster) ?? 0;
+    this.#step.set(cluster, stream + 1);
+    const rows = [...this.#step.values()].reduce((sum, count) => sum + count, 0);
+    if (rows === this.options.rowsPerStep) this.#step.clear();
+    const streams = this.#streamsOf(cluster);
+    streams[stream] ??= { unit: this.#draw(cluster), offset: 0 };
+    return streams[stream];
+  }
+
+  /** The next context of a stream of a cluster, and the token after it, which begins the stream's next row. */
+  #row(cluster: number): { row: Uint32Array; start: number } {
     const { units, context, endOfText } = this.options;
     const row = new Uint32Array(context + 1);
-    const place = this.#streams.get(stream) ?? { unit: this.#draw(stream), offset: 0 };
-    this.#streams.set(stream, place);
+    const place = this.#place(cluster);
     const start = units.unit(place.unit).start + Math.max(0, place.offset - 1);
     let filled = 0;
     while (filled < context) {
@@ -100,7 +134,7 @@ export class DrawnBatches implements BatchSource {
       filled += count;
       place.offset = from + count + 1;
       if (place.offset <= length) continue;
-      place.unit = this.#draw(stream);
+      place.unit = this.#draw(cluster);
       place.offset = 0;
     }
     const { start: first } = units.unit(place.unit);
@@ -108,9 +142,9 @@ export class DrawnBatches implements BatchSource {
     return { row, start };
   }
 
-  #draw(stream: number): number {
+  #draw(cluster: number): number {
     const { document } =
-      this.options.rows === "mixed" ? this.#sampler.next() : this.#sampler.drawFrom(stream);
+      this.options.rows === "mixed" ? this.#sampler.next() : this.#sampler.drawFrom(cluster);
     return document;
   }
 }

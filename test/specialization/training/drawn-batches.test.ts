@@ -41,7 +41,7 @@ after(() => {
 
 const clusterOf = (unit: number) => unit % CLUSTERS;
 const assignments = () => Uint32Array.from({ length: units.count }, (_, i) => clusterOf(i));
-const make = (rows: "mixed" | "one cluster", probabilities: readonly number[]) =>
+const make = (rows: "mixed" | "one cluster", probabilities: readonly number[], rowsPerStep = 6) =>
   new DrawnBatches({
     units,
     context: CONTEXT,
@@ -50,6 +50,7 @@ const make = (rows: "mixed" | "one cluster", probabilities: readonly number[]) =
     assignments: assignments(),
     probabilities,
     rows,
+    rowsPerStep,
   });
 
 /** The stream of tokens that rows were cut from: inputs, and the last row's last target. */
@@ -90,9 +91,9 @@ function unitsIn(stream: readonly number[]): number[] {
 describe("drawn batches", () => {
   test("mixed rows hold whole units, drawn with the clusters' probabilities", () => {
     const probabilities = [0.5, 0.3, 0, 0.2];
-    const batches = make("mixed", probabilities);
-    const rows = Array.from({ length: 300 }, () => rowsOf(batches.next(5))).flat();
-    const drawn = unitsIn(streamOf(rows));
+    const batches = make("mixed", probabilities, 5);
+    const steps = Array.from({ length: 300 }, () => rowsOf(batches.next(5)));
+    const drawn = [0, 1, 2, 3, 4].flatMap((row) => unitsIn(streamOf(steps.map((rows) => rows[row]))));
     const counts = new Float64Array(CLUSTERS);
     for (const unit of drawn) counts[clusterOf(unit)] += 1;
     assert.ok(drawn.length > 500);
@@ -102,21 +103,40 @@ describe("drawn batches", () => {
 
   test("rows of one cluster are sorted, hold that cluster alone, and each stream goes on where it stopped", () => {
     const probabilities = [0.1, 0.4, 0.3, 0.2];
-    const batches = make("one cluster", probabilities);
-    const streams = new Map<number, ReturnType<typeof rowsOf>>();
+    const batches = make("one cluster", probabilities, 12);
+    const streams = new Map<string, ReturnType<typeof rowsOf>>();
     const counts = new Float64Array(CLUSTERS);
-    for (let i = 0; i < 200; i++) {
-      const batch = batches.next(6);
-      const clusters = batch.clusters!;
-      assert.deepEqual([...clusters], [...clusters].sort());
-      for (const [row, values] of rowsOf(batch).entries()) {
-        counts[clusters[row]] += 1;
-        streams.set(clusters[row], [...(streams.get(clusters[row]) ?? []), values]);
+    for (let step = 0; step < 100; step++) {
+      const inStep = new Uint32Array(CLUSTERS);
+      /* of two batches in one step neither reads on where the other stopped */
+      for (let i = 0; i < 2; i++) {
+        const batch = batches.next(6);
+        const clusters = batch.clusters!;
+        assert.deepEqual([...clusters], [...clusters].sort());
+        for (const [row, values] of rowsOf(batch).entries()) {
+          const cluster = clusters[row];
+          counts[cluster] += 1;
+          const stream = `${cluster} ${inStep[cluster]++}`;
+          streams.set(stream, [...(streams.get(stream) ?? []), values]);
+        }
       }
     }
-    for (const [cluster, rows] of streams)
-      for (const unit of unitsIn(streamOf(rows))) assert.equal(clusterOf(unit), cluster);
+    for (const [stream, rows] of streams)
+      for (const unit of unitsIn(streamOf(rows))) assert.equal(clusterOf(unit), Number.parseInt(stream, 10));
     assert.ok(goodnessOfFit(counts, probabilities) > 1e-6);
+  });
+
+  test("rows of a step are of different documents while there are enough", () => {
+    for (const rows of ["mixed", "one cluster"] as const) {
+      const batches = make(rows, rows === "mixed" ? [1, 1, 1, 1] : [1, 0, 0, 0], 8);
+      const drawn = [0, 1].flatMap(() => batches.next(4).windows);
+      const owners = drawn.map((start) =>
+        Array.from(units.units()).findIndex(
+          (unit) => start >= unit.start && start < unit.start + unit.length,
+        ),
+      );
+      assert.equal(new Set(owners).size, 8, `${rows}: units ${owners}`);
+    }
   });
 
   test("go on from a position bit for bit", () => {
@@ -136,7 +156,7 @@ describe("drawn batches", () => {
 
   test("uniform ones read every unit once before any again, and no excluded one", () => {
     const excluded = Uint8Array.from({ length: units.count }, (_, i) => (i % 7 === 3 ? 1 : 0));
-    const batches = uniformBatches({ units, context: CONTEXT, seed, endOfText, excluded });
+    const batches = uniformBatches({ units, context: CONTEXT, seed, endOfText, excluded, rowsPerStep: 1 });
     const left = excluded.filter((x) => x === 0).length;
     const rows = Array.from({ length: 400 }, () => rowsOf(batches.next(1))).flat();
     const drawn = unitsIn(streamOf(rows));
@@ -148,7 +168,15 @@ describe("drawn batches", () => {
 
   test("a set far smaller than a context repeats", () => {
     const only = Uint32Array.from({ length: units.count }, (_, i) => (i === 2 ? 0 : EXCLUDED));
-    const options = { units, context: 256, seed, endOfText, assignments: only, probabilities: [1] };
+    const options = {
+      units,
+      context: 256,
+      seed,
+      endOfText,
+      assignments: only,
+      probabilities: [1],
+      rowsPerStep: 1,
+    };
     const stream = streamOf(rowsOf256(new DrawnBatches({ ...options, rows: "mixed" }).next(1)));
     assert.ok(unitsIn(stream).length > 4);
     assert.ok(unitsIn(stream).every((unit) => unit === 2));
