@@ -11,6 +11,8 @@ import { CorpusError, ForeignBytesError, ResumeError, SKIP_BAD_RECORDS, shortRea
 import { decompressZstd } from "./zstd.js";
 
 const CHUNK_BYTES = 256 * 1024;
+/** What tells compression, and what only looks like data. */
+const HEAD_BYTES = 64;
 
 /** How a shard is compressed. */
 export type Compression = "none" | "gzip" | "zstd";
@@ -77,9 +79,12 @@ const FILE_FAULTS: Record<string, readonly [reason: string, remedy: string]> = {
  */
 export async function openBytes(path: string, from = 0, boundary?: Buffer): Promise<ByteStream> {
   const { size } = await statFile(path);
-  const compression = await detectCompression(path, size);
+  /* a small file is read at once: of a folder of sources, opening each file a second time would take the most time */
+  const head = await readRange(path, 0, size <= CHUNK_BYTES ? size : HEAD_BYTES);
+  const compression = detectCompression(path, head);
   if (compression === "none") {
     if (from > size) throw beyondEnd(path, from, size);
+    if (from === 0 && head.length === size) return { chunks: once(head), linesBefore: () => 0 };
     if (from > 0 && boundary !== undefined && !(await endsWith(path, from, boundary))) {
       throw notABoundary(path, from);
     }
@@ -93,14 +98,13 @@ export async function openBytes(path: string, from = 0, boundary?: Buffer): Prom
 }
 
 /** Tells gzip and Zstandard by their magic numbers, and refuses what only looks like data. */
-async function detectCompression(path: string, size: number): Promise<Compression> {
-  const head = await readHead(path, Math.min(size, 64));
+function detectCompression(path: string, head: Buffer): Compression {
   if (head.length >= 2 && head[0] === 0x1f && head[1] === 0x8b) return "gzip";
   if (head.length >= 4) {
     const magic = head.readUInt32LE(0);
     if (magic === 0xfd2fb528 || (magic & 0xfffffff0) >>> 0 === 0x184d2a50) return "zstd";
   }
-  if (head.toString("latin1").startsWith("version https://git-lfs.github.com/spec/")) {
+  if (head.toString("latin1", 0, HEAD_BYTES).startsWith("version https://git-lfs.github.com/spec/")) {
     throw new ForeignBytesError({
       file: path,
       reason: "is a Git LFS pointer, not the data",
@@ -136,8 +140,8 @@ const FOREIGN_MAGIC: readonly (readonly [Buffer, string])[] = [
   [Buffer.from("7z\xbc\xaf\x27\x1c", "latin1"), "7z"],
 ];
 
-async function readHead(path: string, length: number): Promise<Buffer> {
-  return readRange(path, 0, length);
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  if (bytes.length > 0) yield bytes;
 }
 
 /** Reads bytes [start, start + length) of a file; shorter at its end. */
