@@ -11,7 +11,7 @@ import {
 import { JobStopped } from "../specialization/methods/index.js";
 import { formatQuantity } from "../specialization/planner/index.js";
 import type { ForgeConfig } from "../specialization/stages/forge-config.js";
-import { Job, type JobListener } from "../specialization/stages/job.js";
+import { Job, type JobListener, type JobStart } from "../specialization/stages/job.js";
 import type { ComparisonReport, MachineSummary } from "../specialization/stages/report-types.js";
 import { writeFileAtomically } from "../specialization/training/atomic-file.js";
 import { storageType } from "../specialization/training/training-graph.js";
@@ -30,8 +30,10 @@ export interface JobOutcome {
 }
 
 export interface JobOptions {
-  /** What goes on with the job when it was stopped. */
+  /** What goes on with the job when it was stopped, as a person types it. */
   readonly command: string;
+  /** The same for programs. */
+  readonly start?: JobStart;
   /** Save every specialised model as a Hugging Face folder. */
   readonly saveModels: boolean;
   /** A device that is open already, and that the caller closes. */
@@ -77,14 +79,14 @@ export function stoppedJob(config: ForgeConfig, command: string) {
 /** Opens a device and lets `use` work on a job, with its progress on one line; null where the user stopped it. */
 export async function withJob<T>(
   config: ForgeConfig,
-  { command, saveModels, gpu: given }: JobOptions,
+  { command, start, saveModels, gpu: given }: JobOptions,
   use: (job: Job, options: ComparisonOptions, line: ProgressLine) => Promise<T>,
 ): Promise<T | null> {
   const gpu = given ?? (await openGpu({ adapter: config.device.adapter }));
   const line = new ProgressLine();
   const stop = new AbortController();
   const restore = handleSignals(() => stop.abort(), line);
-  const job = new Job(gpu, config, listenerOf(config, line), stop.signal);
+  const job = new Job(gpu, config, listenerOf(config, line), stop.signal, start);
   try {
     return await use(job, { command, saveModels, machine: machineOf(gpu, config) }, line);
   } catch (error) {

@@ -116,7 +116,8 @@ async function demo(options: DemoOptions): Promise<void> {
     const goOn = `${commandName()} run ${here(configFile)}`;
     /* read again, so that the demo is what the file says */
     const { config: job } = loadForge(configFile);
-    const outcome = await runJob(job, { command: goOn, saveModels: true, gpu });
+    const start = { args: ["run", configFile], folder: process.cwd() };
+    const outcome = await runJob(job, { command: goOn, start, saveModels: true, gpu });
     if (outcome === null) {
       if (options.json) printJson(stoppedJob(job, goOn));
       return;

@@ -1,4 +1,5 @@
 /** `slm run` and `slm compare`: the whole job of a forge.yaml, from text to specialised models and a report. */
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { type ForgeConfig, loadForge } from "../../specialization/stages/forge-config.js";
 import { describeComparison } from "../comparison-table.js";
@@ -53,16 +54,12 @@ async function run(
   adjust: (config: ForgeConfig) => ForgeConfig,
 ): Promise<void> {
   const config = adjust(withWarningsSaid(loadForge(path, set)));
-  const words = [
-    "slm",
-    name,
-    path,
-    ...set.flatMap((each) => ["--set", each]),
-    ...(dryRun ? ["--dry-run"] : []),
-  ];
+  const overrides = set.flatMap((each) => ["--set", each]);
+  const words = ["slm", name, path, ...overrides, ...(dryRun ? ["--dry-run"] : [])];
   const command = words.map(quoted).join(" ");
   if (dryRun) return preview(config, { command, json });
-  const outcome = await runJob(config, { command, saveModels: name === "run" });
+  const start = { args: [name, resolve(path), ...overrides], folder: process.cwd() };
+  const outcome = await runJob(config, { command, start, saveModels: name === "run" });
   if (outcome === null) {
     if (json) printJson(stoppedJob(config, command));
     return;

@@ -1,7 +1,8 @@
 /** `slm train` and `slm runs resume`: from a configuration to a trained model in a run folder. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
+import type { JobStart } from "../../specialization/stages/job.js";
 import { loadConfig, RUN_REFERENCE, RUNS } from "../../specialization/training/config.js";
 import { RUN_FILES, RunError, RunFolder, runPath } from "../../specialization/training/run-folder.js";
 import { repeatable, withWarningsSaid } from "../config-argument.js";
@@ -63,13 +64,10 @@ async function train(path: string | undefined, options: TrainOptions): Promise<v
 
 async function resume(name: string, options: { runs: string; json?: boolean }): Promise<void> {
   const path = runPath(options.runs, name);
-  if (existsSync(join(path, RUN_FILES.job))) {
+  const part = join(path, RUN_FILES.job);
+  if (existsSync(part)) {
     /* its batches, first weights and teacher are the job's */
-    throw new RunError(
-      path,
-      "is a part of a job",
-      "The job goes on with it: slm run, or slm compare, with its forge.yaml",
-    );
+    throw new RunError(path, "is a part of a job", `The job goes on with it: ${jobCommand(part)}`);
   }
   const run = RunFolder.open(options.runs, name);
   let session: Session | undefined;
@@ -82,6 +80,20 @@ async function resume(name: string, options: { runs: string; json?: boolean }): 
   } finally {
     session?.dispose();
   }
+}
+
+/** The command that a job was started with, from a run's job.json. */
+function jobCommand(file: string): string {
+  let start: JobStart | undefined;
+  try {
+    ({ start } = JSON.parse(readFileSync(file, "utf8")) as { start?: JobStart });
+  } catch {
+    /* the run is known to be a part of a job by the file's being there */
+  }
+  if (start === undefined) return "slm run, or slm compare, with its forge.yaml";
+  const { args, folder } = start;
+  const command = ["slm", ...args].map(quoted).join(" ");
+  return folder === process.cwd() ? command : `cd ${quoted(folder)} && ${command}`;
 }
 
 /** What `slm runs resume` finds the run by from here: its name alone where it lies in the usual folder. */

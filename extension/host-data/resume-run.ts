@@ -1,13 +1,7 @@
 /** How `slm` goes on with a run that is over: with it alone, or with the job that it is a part of. */
 import { dirname } from "node:path";
 import type { JobReport } from "../shared/clusters.js";
-import type { RunSummary } from "../shared/runs.js";
-
-export interface Resumption {
-  readonly args: readonly string[];
-  /** Where `slm` is started. */
-  readonly folder: string;
-}
+import type { Resumption, RunSummary } from "../shared/runs.js";
 
 /** @throws Error naming the run of a job whose configuration is not in the folders shown, and the remedy */
 export function resumptionOf({ id, name, job }: RunSummary, reports: readonly JobReport[]): Resumption {
@@ -15,7 +9,8 @@ export function resumptionOf({ id, name, job }: RunSummary, reports: readonly Jo
     const folder = dirname(id);
     return { args: ["runs", "resume", name, "--runs", folder], folder };
   }
-  const { folder, config } = job;
+  const { folder, config, start } = job;
+  if (start !== null) return start;
   if (config === null)
     throw new Error(
       `${id}: is a part of the job in ${folder}, and no configuration in the folders shown writes there. Go on with slm run and the job's forge.yaml.`,

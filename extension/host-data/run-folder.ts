@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { parse } from "yaml";
 import type { ConfigFile } from "../shared/protocol.js";
-import type { JobOfRun, RunStateName, RunSummary } from "../shared/runs.js";
+import type { JobOfRun, Resumption, RunStateName, RunSummary } from "../shared/runs.js";
 
 interface StatusFile {
   readonly state: RunStateName;
@@ -70,9 +70,28 @@ export async function readRunFolder(
 
 /** A part of a job says so in job.json. Jobs move with their folders, so where the run lies tells which job it is. */
 function jobOf(run: string, configs: readonly ConfigFile[]): JobOfRun | null {
-  if (!existsSync(join(run, "job.json"))) return null;
+  const file = join(run, "job.json");
+  if (!existsSync(file)) return null;
   const folder = dirname(dirname(run));
-  return { folder, config: configs.find(({ output }) => output === folder)?.path ?? null };
+  const start = startOf(file, folder);
+  return {
+    folder,
+    config: configs.find(({ output }) => output === folder)?.path ?? start?.args[1] ?? null,
+    start,
+  };
+}
+
+/** How the job in a folder was started; null where the same command would do something else now. */
+function startOf(file: string, folder: string): Resumption | null {
+  try {
+    const { job, start } = JSON.parse(readFileSync(file, "utf8")) as { job?: string; start?: Resumption };
+    if (start === undefined || job !== folder || !start.args.every((word) => typeof word === "string"))
+      return null;
+    return existsSync(start.args[1]) && existsSync(start.folder) ? start : null;
+  } catch {
+    /* damaged, or of another program */
+    return null;
+  }
 }
 
 async function readStatus(path: string): Promise<StatusFile | "damaged" | undefined> {

@@ -45,6 +45,15 @@ export interface JobOfRun {
   readonly folder: string;
   /** The configuration whose job writes there; null where none was found. */
   readonly config: string | null;
+  /** How it was started, with what overrode the configuration; null where that is not known or would not go on with it. */
+  readonly start: Resumption | null;
+}
+
+/** How `slm` goes on with something. */
+export interface Resumption {
+  readonly args: readonly string[];
+  /** Where `slm` is started. */
+  readonly folder: string;
 }
 
 /** A loss on a validation set. */

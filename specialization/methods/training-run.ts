@@ -115,7 +115,10 @@ async function train(job: Job, order: RunOrder, name: string, isBegun: boolean):
   try {
     await tokenizer.save(join(run.path, RUN_FILES.tokenizer));
     const { folder } = job.config.output;
-    writeFileAtomically(join(run.path, RUN_FILES.job), `${JSON.stringify({ job: folder })}\n`);
+    writeFileAtomically(
+      join(run.path, RUN_FILES.job),
+      `${JSON.stringify({ job: folder, start: job.start })}\n`,
+    );
     const { train, validation, batches } = order;
     const { batch, accumulate } = order.config.training;
     trainer = await Trainer.create(

@@ -16,6 +16,14 @@ export interface JobListener {
   onMessage?(message: string): void;
 }
 
+/** The command that a job was started with, which goes on with it. */
+export interface JobStart {
+  /** Of `slm`: run or compare, the configuration, and what overrides its keys. */
+  readonly args: readonly string[];
+  /** Where relative paths among them begin. */
+  readonly folder: string;
+}
+
 export class Job {
   readonly stages: StageCache;
 
@@ -25,6 +33,7 @@ export class Job {
     readonly listener: JobListener = {},
     /** Ends whatever is under way; what is whole stays. */
     readonly signal?: AbortSignal,
+    readonly start?: JobStart,
   ) {
     makeFolders(this.runs);
     this.stages = new StageCache(join(config.output.folder, "stages"));

@@ -94,7 +94,7 @@ describe("slm run", () => {
     assert.match(listed.stdout, new RegExp(`${runs.fineTuning} +finished`));
     const { code, stderr } = await slmIn(folder, "runs", "resume", runs.fineTuning, ...at);
     assert.equal(code, 1);
-    assert.match(stderr, /is a part of a job\. .*slm run/);
+    assert.match(stderr, /is a part of a job\. The job goes on with it: (cd \S+ && )?slm run \S+\.yaml/);
   });
 
   test("its models are saved, and evaluated as the report says", async () => {

@@ -135,12 +135,22 @@ test("a run of a job goes on with its job, by the configuration that writes ther
   };
   try {
     const found = await only();
-    assert.deepEqual(found.job, { folder: join(place, "job"), config });
+    assert.deepEqual(found.job, { folder: join(place, "job"), config, start: null });
     assert.ok(isResumable(found));
     assert.deepEqual(resumptionOf(found, store.reports), { args: ["run", config], folder: place });
 
     const report = { format: "slm-forge comparison", command: "slm compare job.yaml" };
     writeFileSync(join(place, "job", "report.json"), JSON.stringify(report));
+    assert.deepEqual(resumptionOf(await only(), store.reports).args, ["compare", config]);
+
+    /* what overrode the configuration when the job began counts again, while all is where it was */
+    const overridden = { args: ["run", config, "--set", "seed=2"], folder };
+    const job = join(place, "job");
+    writeFileSync(join(run, "job.json"), JSON.stringify({ job, start: overridden }));
+    assert.deepEqual(resumptionOf(await only(), store.reports), overridden);
+    writeFileSync(join(run, "job.json"), JSON.stringify({ job: "/elsewhere", start: overridden }));
+    assert.deepEqual(resumptionOf(await only(), store.reports).args, ["compare", config]);
+    writeFileSync(join(run, "job.json"), "{");
     assert.deepEqual(resumptionOf(await only(), store.reports).args, ["compare", config]);
 
     rmSync(config);
