@@ -21,6 +21,8 @@ const QUIET = {
   "files.autoSave": "off",
   "git.enabled": false,
   "telemetry.telemetryLevel": "off",
+  /* what a terminal shows is text of the page */
+  "terminal.integrated.gpuAcceleration": "off",
   "update.showReleaseNotes": false,
   "workbench.colorTheme": "Default Dark Modern",
   "workbench.enableExperiments": false,

@@ -205,6 +205,14 @@ test("a model writes text in a terminal and is exported", async () => {
   await editor.screenshot("vscode-models");
 });
 
+test("a model is evaluated on a text that is chosen, in a terminal", async () => {
+  await editor.rowMenu(editor.rows("Models").filter({ hasText: "rate-0.01" }).first(), "Evaluate on a Text");
+  const input = editor.page.locator(".quick-input-widget:visible input.input");
+  await input.fill(workspace.path("news.jsonl"));
+  await input.press("Enter");
+  await editor.page.locator(".terminal-wrapper.active .xterm-rows", { hasText: /perplexity/ }).waitFor();
+});
+
 test("a folder that is not trusted is shown, and nothing in it is run", async () => {
   const careful = await Editor.start({
     trust: false,

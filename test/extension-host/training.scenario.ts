@@ -1,7 +1,9 @@
 /** A real training run, from the button to its end: the loss moving, reload in mid-run, stop, resume, delete. */
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { RUN_FILES } from "../../specialization/training/run-folder.js";
 import { metricsOf, slmIn, stateOf, writeConfig } from "../cli/tiny-run.js";
 import { Editor, eventually } from "./editor.js";
 import { Workspace } from "./workspace.js";
@@ -145,6 +147,33 @@ test("a run started in a terminal appears, and its end is told once with what ca
   await until("short", /finished/);
 });
 
+test("a run of another host, in a folder that is shared, appears, moves and is asked to stop", async () => {
+  const far = workspace.path("runs", "far");
+  cpSync(workspace.path("runs", "short"), far, { recursive: true });
+  const status = join(far, "run.json");
+  const tell = (change: object) => {
+    writeFileSync(`${status}.new`, JSON.stringify({ ...stateOf(far), ...change }));
+    renameSync(`${status}.new`, status);
+  };
+  tell({ state: "running", host: "a-gpu-server", pid: 1, step: 120, loss: 3.25, tokensPerSecond: 9000 });
+  await until("far", /tok\/s · loss 3\.25.* · 120\/300/);
+  assert.match((await row("far").getAttribute("aria-label")) ?? "", /running/);
+  tell({ step: 150, loss: 3.5 });
+  await until("far", /loss 3\.5.* · 150\/300/);
+  await editor.rowAction("Runs", "far", "Stop Run");
+  await eventually("the request", async () => existsSync(join(far, RUN_FILES.control)) || undefined);
+  tell({ state: "stopped" });
+  await until("far", /stopped/);
+});
+
+test("a run is shown among the files", async () => {
+  await editor.rowMenu(row("short"), "Reveal in Explorer");
+  await editor.page
+    .locator(".explorer-folders-view .monaco-list-row.selected", { hasText: "short" })
+    .waitFor();
+  await editor.container("slm-forge");
+});
+
 test("a run is deleted only after a yes", async () => {
   await editor.rowMenu(row("short"), "Delete Run");
   await editor.page.locator(".monaco-dialog-box").getByText("Delete short?").waitFor();
@@ -159,7 +188,7 @@ test("a run is deleted only after a yes", async () => {
   await row("short").waitFor({ state: "detached" });
 });
 
-test("a job that cannot run says why, in its own words", async () => {
+test("a job that cannot run says why in its own words, and the log names the command", async () => {
   writeFileSync(
     workspace.path("forge.yaml"),
     "corpus: { train: missing.jsonl }\ndomains: { news: { train: news.jsonl } }\n",
@@ -167,4 +196,6 @@ test("a job that cannot run says why, in its own words", async () => {
   await editor.command("slm-forge: Train by a Configuration");
   await editor.pick("forge.yaml");
   await editor.toast("missing.jsonl").waitFor();
+  await editor.command("slm-forge: Show the Log");
+  await editor.page.locator(".output-view .view-line", { hasText: "forge.yaml" }).first().waitFor();
 });
