@@ -188,7 +188,7 @@ test("a run is deleted only after a yes", async () => {
   await row("short").waitFor({ state: "detached" });
 });
 
-test("a job that cannot run says why in its own words, and the log names the command", async () => {
+test("a job that cannot run says why, in its own words", async () => {
   writeFileSync(
     workspace.path("forge.yaml"),
     "corpus: { train: missing.jsonl }\ndomains: { news: { train: news.jsonl } }\n",
@@ -196,6 +196,4 @@ test("a job that cannot run says why in its own words, and the log names the com
   await editor.command("slm-forge: Train by a Configuration");
   await editor.pick("forge.yaml");
   await editor.toast("missing.jsonl").waitFor();
-  await editor.command("slm-forge: Show the Log");
-  await editor.page.locator(".output-view .view-line", { hasText: "forge.yaml" }).first().waitFor();
 });
