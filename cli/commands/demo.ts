@@ -58,8 +58,9 @@ const FEWEST_STEPS = 10;
 const FINE_TUNING = 0.2;
 /** Three pretrainings, of which the projected network's step takes longer, and three fine-tunings. */
 const PRETRAININGS = 3 * (1 + FINE_TUNING) + 0.6;
-/** Of each training; those of so small a set cost as much as five steps. */
+/** Of each training at most, and after so many steps at least, since one of so small a set costs as much as five. */
 const EVALUATIONS = 6;
+const FEWEST_STEPS_BETWEEN = 5;
 const EVALUATED_TOKENS = 4096;
 const CHART = { width: 70, height: 11 };
 
@@ -192,6 +193,10 @@ function affordableSteps(stepsInTime: number, batch: number): number {
   return Math.max(FEWEST_STEPS, Math.floor((stepsInTime - evaluations) / PRETRAININGS));
 }
 
+function stepsBetween(steps: number): number {
+  return Math.max(FEWEST_STEPS_BETWEEN, Math.ceil(steps / EVALUATIONS));
+}
+
 /** The tiny preset on the demo's text. */
 function configOf(
   { seed, adapter }: DemoOptions,
@@ -215,8 +220,8 @@ function configOf(
     model: { preset: "tiny", context: CONTEXT },
     projection: { experts: 8 },
     pretraining: { batch, budget: { steps }, learningRate: LEARNING_RATE },
-    fineTuning: { steps: fineTuningSteps, every: Math.ceil(fineTuningSteps / EVALUATIONS) },
-    evaluation: { every: Math.ceil(steps / EVALUATIONS), tokens: EVALUATED_TOKENS },
+    fineTuning: { steps: fineTuningSteps, every: stepsBetween(fineTuningSteps) },
+    evaluation: { every: stepsBetween(steps), tokens: EVALUATED_TOKENS },
     ...(adapter !== undefined && { device: { adapter } }),
     output: { folder },
   };
