@@ -11,7 +11,8 @@ import {
 import { JobStopped } from "../specialization/methods/index.js";
 import { formatQuantity } from "../specialization/planner/index.js";
 import type { ForgeConfig } from "../specialization/stages/forge-config.js";
-import { Job, type JobListener, type JobStart } from "../specialization/stages/job.js";
+import { Job, type JobListener } from "../specialization/stages/job.js";
+import type { JobStart } from "../specialization/stages/job-start.js";
 import type { ComparisonReport, MachineSummary } from "../specialization/stages/report-types.js";
 import { writeFileAtomically } from "../specialization/training/atomic-file.js";
 import { storageType } from "../specialization/training/training-graph.js";

@@ -1,8 +1,8 @@
 /** `slm train` and `slm runs resume`: from a configuration to a trained model in a run folder. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import type { JobStart } from "../../specialization/stages/job.js";
+import { readJobStart } from "../../specialization/stages/job-start.js";
 import { loadConfig, RUN_REFERENCE, RUNS } from "../../specialization/training/config.js";
 import { RUN_FILES, RunError, RunFolder, runPath } from "../../specialization/training/run-folder.js";
 import { repeatable, withWarningsSaid } from "../config-argument.js";
@@ -84,14 +84,9 @@ async function resume(name: string, options: { runs: string; json?: boolean }): 
 
 /** The command that a job was started with, from a run's job.json. */
 function jobCommand(file: string): string {
-  let start: JobStart | undefined;
-  try {
-    ({ start } = JSON.parse(readFileSync(file, "utf8")) as { start?: JobStart });
-  } catch {
-    /* the run is known to be a part of a job by the file's being there */
-  }
-  if (start === undefined) return "slm run, or slm compare, with its forge.yaml";
-  const { args, folder } = start;
+  const read = readJobStart(file);
+  if (read === undefined) return "slm run, or slm compare, with its forge.yaml";
+  const { args, folder } = read.start;
   const command = ["slm", ...args].map(quoted).join(" ");
   return folder === process.cwd() ? command : `cd ${quoted(folder)} && ${command}`;
 }

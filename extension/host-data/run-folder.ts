@@ -4,6 +4,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import { parse } from "yaml";
+import { readJobStart } from "../../specialization/stages/job-start.js";
 import type { ConfigFile } from "../shared/protocol.js";
 import type { JobOfRun, Resumption, RunStateName, RunSummary } from "../shared/runs.js";
 
@@ -83,15 +84,10 @@ function jobOf(run: string, configs: readonly ConfigFile[]): JobOfRun | null {
 
 /** How the job in a folder was started; null where the same command would do something else now. */
 function startOf(file: string, folder: string): Resumption | null {
-  try {
-    const { job, start } = JSON.parse(readFileSync(file, "utf8")) as { job?: string; start?: Resumption };
-    if (start === undefined || job !== folder || !start.args.every((word) => typeof word === "string"))
-      return null;
-    return existsSync(start.args[1]) && existsSync(start.folder) ? start : null;
-  } catch {
-    /* damaged, or of another program */
-    return null;
-  }
+  const read = readJobStart(file);
+  if (read?.job !== folder) return null;
+  const { start } = read;
+  return existsSync(start.args[1]) && existsSync(start.folder) ? start : null;
 }
 
 async function readStatus(path: string): Promise<StatusFile | "damaged" | undefined> {

@@ -7,6 +7,7 @@ import type { Architecture } from "../models/architecture.js";
 import { copyWeights, storedTensors } from "../models/load.js";
 import { TEACHER_PREFIX, type Teacher } from "../models/transformer.js";
 import type { Job } from "../stages/job.js";
+import type { JobFile } from "../stages/job-start.js";
 import type { Cost } from "../stages/report-types.js";
 import { hashOf } from "../stages/stage-cache.js";
 import type { Tokenizer, TokenShards } from "../tokenizer/index.js";
@@ -115,10 +116,8 @@ async function train(job: Job, order: RunOrder, name: string, isBegun: boolean):
   try {
     await tokenizer.save(join(run.path, RUN_FILES.tokenizer));
     const { folder } = job.config.output;
-    writeFileAtomically(
-      join(run.path, RUN_FILES.job),
-      `${JSON.stringify({ job: folder, start: job.start })}\n`,
-    );
+    const part: JobFile = { job: folder, start: job.start };
+    writeFileAtomically(join(run.path, RUN_FILES.job), `${JSON.stringify(part)}\n`);
     const { train, validation, batches } = order;
     const { batch, accumulate } = order.config.training;
     trainer = await Trainer.create(

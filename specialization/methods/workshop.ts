@@ -61,8 +61,7 @@ export interface PretrainingOrder {
   readonly seed: number;
   /** Relative to the budget. */
   readonly length: number;
-  /** Made only where training is not finished yet. */
-  /** Batches, of so many sequences in a step of the optimiser. */
+  /** Of so many sequences in a step of the optimiser; made only where training is not finished yet. */
   readonly batches: (rowsPerStep: number) => BatchSource;
   /** JSON of all that decides the batches, beside the seed. */
   readonly text: unknown;

@@ -4,6 +4,7 @@ import type { Gpu } from "../../engine/index.js";
 import { makeFolders } from "../training/atomic-file.js";
 import type { TrainingProgress } from "../training/training-progress.js";
 import type { ForgeConfig } from "./forge-config.js";
+import type { JobStart } from "./job-start.js";
 import { StageCache } from "./stage-cache.js";
 
 /** What a job tells its caller. */
@@ -14,14 +15,6 @@ export interface JobListener {
   onStep?(run: string, progress: TrainingProgress): void;
   /** Something worth a line of its own. */
   onMessage?(message: string): void;
-}
-
-/** The command that a job was started with, which goes on with it. */
-export interface JobStart {
-  /** Of `slm`: run or compare, the configuration, and what overrides its keys. */
-  readonly args: readonly string[];
-  /** Where relative paths among them begin. */
-  readonly folder: string;
 }
 
 export class Job {

@@ -38,8 +38,8 @@ describe("the demo", () => {
   let commands: string[][];
   before(() => {
     /*
-     * As many steps on a slow machine as on a fast one, or a slow one would have nothing to show; and so few that the
-     * generic model has not yet come to know the domain's words, where it stays for hundreds of steps.
+     * As many steps on a slow machine as on a fast one, or a slow one would have nothing to show; and so few that
+     * specialising shows plainly: from about a hundred on, models know words and little else, and chance orders them.
      */
     outcome = slm(["demo", "--steps", "10"]);
     commands = [...outcome.stdout.matchAll(/^ {4}node \S*main\.js (.+)$/gm)].map(([, rest]) =>

@@ -150,6 +150,11 @@ test("a run of a job goes on with its job, by the configuration that writes ther
     assert.deepEqual(resumptionOf(await only(), store.reports), overridden);
     writeFileSync(join(run, "job.json"), JSON.stringify({ job: "/elsewhere", start: overridden }));
     assert.deepEqual(resumptionOf(await only(), store.reports).args, ["compare", config]);
+    /* a file in a shared folder has slm do nothing else */
+    for (const args of [["runs", "rm"], ["run", config, "--json"], ["run", "--help"], "run"]) {
+      writeFileSync(join(run, "job.json"), JSON.stringify({ job, start: { args, folder } }));
+      assert.deepEqual(resumptionOf(await only(), store.reports).args, ["compare", config]);
+    }
     writeFileSync(join(run, "job.json"), "{");
     assert.deepEqual(resumptionOf(await only(), store.reports).args, ["compare", config]);
 
