@@ -8,7 +8,6 @@ import {
   MODELS,
   REPORT_FILE,
 } from "../specialization/comparison/comparison.js";
-import { JobStopped } from "../specialization/methods/index.js";
 import { formatQuantity } from "../specialization/planner/index.js";
 import type { ForgeConfig } from "../specialization/stages/forge-config.js";
 import { Job, type JobListener } from "../specialization/stages/job.js";
@@ -62,7 +61,7 @@ export async function runJob(config: ForgeConfig, options: JobOptions): Promise<
       save(made);
       return made;
     } catch (error) {
-      if (last !== undefined && isStop(error, job)) save(last);
+      if (last !== undefined && job.isStop(error)) save(last);
       throw error;
     }
   });
@@ -91,7 +90,7 @@ export async function withJob<T>(
   try {
     return await use(job, { command, saveModels, machine: machineOf(gpu, config) }, line);
   } catch (error) {
-    if (!isStop(error, job)) throw error;
+    if (!job.isStop(error)) throw error;
     line.print(`stopped; ${command} goes on`);
     return null;
   } finally {
@@ -99,11 +98,6 @@ export async function withJob<T>(
     restore();
     if (given === undefined) gpu.dispose();
   }
-}
-
-/** Whether work ended as asked; what fails while it stops, such as the checkpoint on a full disk, is a failure. */
-function isStop(error: unknown, { signal }: Job): boolean {
-  return error instanceof JobStopped || (signal?.aborted === true && error === signal.reason);
 }
 
 function listenerOf(config: ForgeConfig, line: ProgressLine): JobListener {

@@ -98,10 +98,13 @@ async function windowOf(model: string | undefined): Promise<number | undefined> 
 /** Makes embeddings and shows how far they are, on a terminal. */
 export function embedUnits(gpu: Gpu, units: Units, folder: string, method: EmbeddingMethod, quiet = false) {
   const show = !quiet && process.stderr.isTTY;
+  const onProgress = (share: number) => {
+    if (show) process.stderr.write(`\rfitting, ${Math.floor(100 * share)} %${share === 1 ? "\n" : ""}`);
+  };
   return buildEmbeddings(gpu, {
     folder,
     units,
-    method,
+    method: "fit" in method ? { fit: { ...method.fit, onProgress } } : method,
     onProgress: ({ units: done, of }) => {
       if (show) process.stderr.write(`\r${done} of ${of} units embedded${done === of ? "\n" : ""}`);
     },

@@ -1,10 +1,11 @@
 /** `slm runs`: list, inspect, stop, compare and remove runs; all of it from their folders. */
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
 import { formatBytes } from "../../engine/index.js";
+import { type JobInfo, readJob } from "../../specialization/stages/job-status-file.js";
 import { RUNS } from "../../specialization/training/config.js";
 import { RUN_FILES, requestStop } from "../../specialization/training/run-folder.js";
 import {
@@ -41,9 +42,11 @@ export function registerRuns(program: Command): Command {
     .argument("<name>", "name or folder of the run")
     .action(show);
   withCommonOptions(
-    runs.command("stop").description("ask a run to save a checkpoint and stop, and wait until it has"),
+    runs
+      .command("stop")
+      .description("ask a run, or a whole job, to save what it has and stop, and wait until it has"),
   )
-    .argument("<name>", "name or folder of the run")
+    .argument("<name>", "name or folder of the run, or folder of the job")
     .option("--timeout <seconds>", "then send SIGINT", parseSeconds, 120)
     .action(stop);
   withCommonOptions(
@@ -89,6 +92,9 @@ function list(options: CommonOptions): void {
     printJson(runs.map(plain));
     return;
   }
+  const folder = dirname(resolve(options.runs));
+  const job = readJob(folder);
+  if (job !== undefined) console.log(`${describeJob(folder, job)}\n`);
   if (runs.length === 0) {
     console.log(`There are no runs in ${options.runs}. slm train begins one; --runs names another folder.`);
     return;
@@ -150,6 +156,8 @@ function show(name: string, options: CommonOptions): void {
 }
 
 async function stop(name: string, options: CommonOptions & { timeout: number }): Promise<void> {
+  const folder = jobFolder(options.runs, name);
+  if (folder !== undefined) return stopJob(folder, options);
   const run = readRun(options.runs, name);
   const done = (outcome: RunInfo, how: string) => {
     if (options.json) printJson({ ...plain(outcome), outcome: how });
@@ -178,6 +186,64 @@ async function stop(name: string, options: CommonOptions & { timeout: number }):
     `${run.path}: process ${now.status.pid} stopped neither when asked nor within ${SIGNAL_SECONDS} s of SIGINT. ` +
       `To end it without a checkpoint: kill -9 ${now.status.pid}; slm runs resume ${name} goes on from the last one.`,
   );
+}
+
+/** "job news: running, clusters: iteration 12 (process 4711 on here)". */
+function describeJob(folder: string, { state, status }: JobInfo): string {
+  const doing = state === "failed" ? status.message : state === "finished" ? null : status.stage;
+  const where = state === "running" ? ` (process ${status.pid} on ${status.host})` : "";
+  return `job ${basename(folder)}: ${state}${doing ? `, ${doing}` : ""}${where}`;
+}
+
+/** The job of a name or path; undefined where it is a run's, or nobody's. */
+function jobFolder(runs: string, name: string): string | undefined {
+  const inRuns = join(resolve(runs), name);
+  if (existsSync(join(inRuns, RUN_FILES.config))) return undefined;
+  return [inRuns, resolve(name)].find((path) => readJob(path) !== undefined);
+}
+
+/** Stops a job wherever it is: between two pieces of a stage, or with a checkpoint of what it trains. */
+async function stopJob(folder: string, options: CommonOptions & { timeout: number }): Promise<void> {
+  const name = basename(folder);
+  const job = readJob(folder) as JobInfo;
+  const done = (how: string) => {
+    const { state } = readJob(folder) ?? job;
+    if (options.json) printJson({ name, path: folder, state, outcome: how });
+    else console.log(`${name}: ${how}`);
+  };
+  if (job.state !== "running") return done(`was not running (${job.state})`);
+  const ask = () => {
+    requestStop(folder);
+    for (const run of listRuns(join(folder, "runs"))) if (!isOver(run)) requestStop(run.path);
+  };
+  ask();
+  if (!options.json && process.stdout.isTTY)
+    console.log(`${name}: asked process ${job.status.pid} to stop …`);
+  const state = () => readJob(folder)?.state ?? "interrupted";
+  const ended = await untilEnded(state, options.timeout, ask);
+  if (ended !== undefined) return done(ended);
+  const { pid, host } = job.status;
+  if (job.alive === undefined)
+    throw new Error(
+      `${folder}: process ${pid} on ${host} did not stop within ${options.timeout} s. It runs on another machine: run slm runs stop there, or wait longer with --timeout.`,
+    );
+  process.kill(pid, "SIGINT");
+  const interrupted = await untilEnded(state, SIGNAL_SECONDS);
+  if (interrupted !== undefined) return done(`${interrupted} after SIGINT`);
+  throw new Error(
+    `${folder}: process ${pid} stopped neither when asked nor within ${SIGNAL_SECONDS} s of SIGINT. To end it at once: kill -9 ${pid}; finished stages and checkpoints stay.`,
+  );
+}
+
+/** What a job has become; undefined where it still runs after so long. */
+async function untilEnded(state: () => string, seconds: number, again?: () => void) {
+  for (const end = performance.now() + seconds * 1000; ; again?.()) {
+    const now = state();
+    if (now !== "running") return now;
+    const left = end - performance.now();
+    if (left <= 0) return undefined;
+    await sleep(Math.min(500, left));
+  }
 }
 
 function isOver(run: RunInfo): boolean {

@@ -12,6 +12,7 @@ import type { ConfigFile } from "../shared/protocol.js";
 import { isActive, type RunSummary, sortRuns } from "../shared/runs.js";
 import { readConfigFile } from "./config-file.js";
 import { discover } from "./discover.js";
+import { readJobFolder } from "./job-folder.js";
 import { RunData } from "./run-data.js";
 import { readRunFolder } from "./run-folder.js";
 
@@ -37,6 +38,7 @@ interface Followed {
 }
 
 export class DataStore {
+  /** With the jobs that train nothing just now. */
   runs: readonly RunSummary[] = [];
   reports: readonly JobReport[] = [];
   clusterings: readonly ClusteringSummary[] = [];
@@ -49,6 +51,7 @@ export class DataStore {
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #pending = new Set<string>();
   #runFolders: readonly string[] = [];
+  #jobFolders: readonly string[] = [];
   #reportStamps = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
   #nextScan = 0;
@@ -127,6 +130,7 @@ export class DataStore {
     const now = performance.now();
     this.#nextScan = now + Math.max(SCAN_MS, (now - begun) / SCAN_SHARE);
     this.#runFolders = found.runs;
+    this.#jobFolders = found.jobs;
     const configs = (await Promise.all(found.configs.map(readConfigFile))).filter(
       (each) => each !== undefined,
     );
@@ -152,8 +156,14 @@ export class DataStore {
         readRunFolder(folder, this.#rootOf(folder), this.configs).catch(() => undefined),
       ),
     );
-    const runs = sortRuns(read.filter((run) => run !== undefined));
-    for (const { id, state } of runs) if (isActive(state)) this.#observe(id);
+    const trainings = read.filter((run) => run !== undefined);
+    const jobs = await Promise.all(
+      this.#jobFolders.map((folder) =>
+        readJobFolder(folder, this.#rootOf(folder), this.configs, trainings).catch(() => undefined),
+      ),
+    );
+    for (const { id, state } of trainings) if (isActive(state)) this.#observe(id);
+    const runs = sortRuns([...trainings, ...jobs.filter((job) => job !== undefined)]);
     if (JSON.stringify(runs) === JSON.stringify(this.runs)) return;
     this.runs = runs;
     this.#tell((listener) => listener.onRuns?.());

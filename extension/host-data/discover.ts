@@ -1,10 +1,12 @@
-/** Finds what there is to look at below a folder: runs, reports of jobs, clusterings, models, configurations. */
+/** Finds what there is to look at below a folder: runs, jobs and their reports, clusterings, models, configurations. */
 import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { JOB_STATUS } from "../../specialization/stages/job-status.js";
 
 export interface Found {
   readonly runs: string[];
+  readonly jobs: string[];
   /** Paths of report.json of jobs. */
   readonly reports: string[];
   readonly clusterings: string[];
@@ -29,7 +31,7 @@ const SKIPPED = new Set([
 
 /** Looks through folders down to a few levels; hidden ones and packages are left out, links not followed. */
 export async function discover(folders: readonly string[]): Promise<Found> {
-  const found: Found = { runs: [], reports: [], clusterings: [], models: [], configs: [] };
+  const found: Found = { runs: [], jobs: [], reports: [], clusterings: [], models: [], configs: [] };
   const seen = new Set<string>();
   for (const folder of folders) await look(folder, DEPTH, found, seen);
   return found;
@@ -58,6 +60,7 @@ async function look(folder: string, depth: number, found: Found, seen: Set<strin
     found.models.push(folder);
     return;
   }
+  if (files.has(JOB_STATUS)) found.jobs.push(folder);
   if (files.has("report.json")) found.reports.push(join(folder, "report.json"));
   for (const name of files) if (/\.ya?ml$/.test(name)) found.configs.push(join(folder, name));
   if (depth === 0) return;

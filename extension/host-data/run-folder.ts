@@ -1,12 +1,12 @@
 /** What a run's folder tells without its metrics: state, progress, budget, checkpoints. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
-import { hostname } from "node:os";
-import { basename, dirname, isAbsolute, join, relative } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { parse } from "yaml";
-import { readJobStart } from "../../specialization/stages/job-start.js";
 import type { ConfigFile } from "../shared/protocol.js";
-import type { JobOfRun, Resumption, RunStateName, RunSummary } from "../shared/runs.js";
+import type { JobOfRun, RunStateName, RunSummary } from "../shared/runs.js";
+import { jobIn, placeOf } from "./job-folder.js";
+import { isAlive } from "./process-alive.js";
 
 interface StatusFile {
   readonly state: RunStateName;
@@ -38,12 +38,10 @@ export async function readRunFolder(
   root: string,
   configs: readonly ConfigFile[],
 ): Promise<RunSummary | undefined> {
-  const place = relative(root, dirname(folder));
   const identity = {
-    id: folder,
-    name: basename(folder),
-    group: place.startsWith("..") || isAbsolute(place) ? dirname(folder) : place.replaceAll("\\", "/"),
-    job: jobOf(folder, configs),
+    kind: "run" as const,
+    ...{ id: folder, name: basename(folder), job: jobOf(folder, configs) },
+    ...placeOf(dirname(folder), root),
   };
   const budget = await readBudget(join(folder, "run.yaml"));
   const checkpoints = await readCheckpoints(join(folder, "checkpoints"));
@@ -72,22 +70,7 @@ export async function readRunFolder(
 /** A part of a job says so in job.json. Jobs move with their folders, so where the run lies tells which job it is. */
 function jobOf(run: string, configs: readonly ConfigFile[]): JobOfRun | null {
   const file = join(run, "job.json");
-  if (!existsSync(file)) return null;
-  const folder = dirname(dirname(run));
-  const start = startOf(file, folder);
-  return {
-    folder,
-    config: configs.find(({ output }) => output === folder)?.path ?? start?.args[1] ?? null,
-    start,
-  };
-}
-
-/** How the job in a folder was started; null where the same command would do something else now. */
-function startOf(file: string, folder: string): Resumption | null {
-  const read = readJobStart(file);
-  if (read?.job !== folder) return null;
-  const { start } = read;
-  return existsSync(start.args[1]) && existsSync(start.folder) ? start : null;
+  return existsSync(file) ? jobIn(dirname(dirname(run)), file, configs) : null;
 }
 
 async function readStatus(path: string): Promise<StatusFile | "damaged" | undefined> {
@@ -142,26 +125,5 @@ async function readCheckpoints(folder: string): Promise<number[]> {
       .sort((a, b) => a - b);
   } catch {
     return [];
-  }
-}
-
-/** Whether a run's process lives; undefined when that is another machine's. */
-function isAlive({ pid, host, processStart }: StatusFile): boolean | undefined {
-  if (host !== hostname()) return undefined;
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
-  }
-  if (process.platform !== "linux") return true;
-  try {
-    /* process ids are given again: the start time, the twentieth field after the name, tells */
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    if (fields[0] === "Z" || fields[0] === "X") return false;
-    return !processStart || processStart.endsWith(` ${fields[19]}`);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return !(code === "ENOENT" || code === "ESRCH");
   }
 }

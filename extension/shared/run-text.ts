@@ -42,6 +42,7 @@ export function formatStep({ step, budget }: RunSummary): string {
 
 /** All there is to say of a run, its state where it is not plain. */
 export function describeRun(run: RunSummary): string {
+  if (run.kind === "job") return describeJob(run);
   const { loss, speed, left } = factsOf(run);
   const step = run.state === "damaged" ? undefined : formatStep(run);
   const rate = speed === undefined ? undefined : `${speed} tokens/s`;
@@ -50,6 +51,7 @@ export function describeRun(run: RunSummary): string {
 
 /** The same where a narrow view cuts off the end: first what moves, and short. */
 export function describeBriefly(run: RunSummary): string {
+  if (run.kind === "job") return describeJob(run);
   const { loss, speed, left } = factsOf(run);
   const { step, budget } = run;
   const short = budget.steps === null ? formatStep(run) : `${step}/${budget.steps}`;
@@ -59,8 +61,14 @@ export function describeBriefly(run: RunSummary): string {
 
 /** How far it is, for a list that shows the state beside it. */
 export function describeAdvance(run: RunSummary): string {
+  if (run.kind === "job") return isActive(run.state) ? describeJob(run) : "";
   const { loss, speed, left } = factsOf(run);
   return joined(formatStep(run), loss, speed === undefined ? undefined : `${speed} tokens/s`, left);
+}
+
+/** The stage that a job is at, or was at when it ended. */
+function describeJob(job: RunSummary): string {
+  return joined(stateIn(job), job.message ?? (isActive(job.state) ? "begins" : undefined));
 }
 
 function factsOf(run: RunSummary) {
@@ -87,6 +95,7 @@ export function speakRun(run: RunSummary): string {
 
 /** "41%", or what there is to say without a budget. */
 export function describeProgress(run: RunSummary): string {
+  if (run.kind === "job") return describeJob(run);
   const progress = progressOf(run);
   return progress === undefined ? formatStep(run) : `${Math.floor(progress * 100)}%`;
 }
@@ -96,14 +105,15 @@ export function describeEnd(
   run: RunSummary,
 ): { readonly text: string; readonly isFailure: boolean } | undefined {
   const loss = run.loss === null ? "" : `, loss ${run.loss.toFixed(3)}`;
+  const at = run.kind === "job" ? "" : ` at step ${run.step}`;
   const ends: Partial<Record<RunStateName, { text: string; isFailure: boolean }>> = {
-    finished: { text: `${run.name} finished at step ${run.step}${loss}.`, isFailure: false },
+    finished: { text: `${run.name} finished${at}${loss}.`, isFailure: false },
     failed: {
-      text: `${run.name} failed at step ${run.step}: ${run.message ?? "no reason given"}`,
+      text: `${run.name} failed${at}: ${run.message ?? "no reason given"}`,
       isFailure: true,
     },
     interrupted: {
-      text: `${run.name} ended at step ${run.step} without saying why: its process is gone.`,
+      text: `${run.name} ended${at} without saying why: its process is gone.`,
       isFailure: true,
     },
   };

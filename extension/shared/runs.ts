@@ -12,10 +12,14 @@ export type RunStateName =
   | "damaged";
 
 export interface RunSummary {
+  /** "job": a whole job that trains nothing just now: it reads its text, evaluates, or ended before it trained. */
+  readonly kind: "run" | "job";
   /** The folder, absolute: what messages call it by. */
   readonly id: string;
   readonly name: string;
-  /** Folder that holds the run, relative to the folder that was opened where it lies in it. */
+  /** Folder that holds the run, or the runs of the job, absolute, … */
+  readonly folder: string;
+  /** … and relative to the folder that was opened where it lies in it. */
   readonly group: string;
   readonly state: RunStateName;
   /** ISO 8601. */
@@ -25,6 +29,7 @@ export interface RunSummary {
   readonly tokens: number;
   readonly loss: number | null;
   readonly tokensPerSecond: number | null;
+  /** Of a job also what it is doing. */
   readonly message: string | null;
   readonly host: string;
   /** Its process, on that host; 0 where nobody knows. */
@@ -117,12 +122,7 @@ export function labelsOf(runs: readonly RunSummary[]): Map<string, string> {
 
 /** Folders that hold runs, absolute, with names that tell them apart: the group, or more where two roots share it. */
 export function groupsOf(runs: readonly RunSummary[]): Map<string, string> {
-  return distinctTails(new Map(runs.map((run) => [folderOf(run), depthOf(run.group)])));
-}
-
-/** Folder that holds a run, absolute. */
-export function folderOf({ id, name }: RunSummary): string {
-  return id.slice(0, -(name.length + 1));
+  return distinctTails(new Map(runs.map(({ folder, group }) => [folder, depthOf(group)])));
 }
 
 function depthOf(group: string): number {

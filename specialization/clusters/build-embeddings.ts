@@ -97,7 +97,7 @@ export async function buildEmbeddings(gpu: Gpu, options: EmbeddingOptions): Prom
 function identityOf({ units, method }: EmbeddingOptions): string {
   const how =
     "fit" in method
-      ? { lsi: { ...method.fit, onPass: undefined } }
+      ? { lsi: { ...method.fit, onProgress: undefined } }
       : "model" in method
         ? { model: method.model.identity }
         : { encoder: method.encoder.identity };

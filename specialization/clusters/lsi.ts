@@ -29,7 +29,8 @@ export interface LsiOptions {
   /** Passes of power iteration before the last; default 3. */
   readonly iterations?: number;
   readonly product?: ProductKind;
-  readonly onPass?: (pass: number, passes: number) => void;
+  /** Called often with the share of the fit that is done; what it throws ends the fit. */
+  readonly onProgress?: (share: number) => void;
 }
 
 export interface LsiModel {
@@ -103,7 +104,8 @@ export async function fitLsi(gpu: Gpu, units: Units, options: LsiOptions = {}): 
     seed,
     iterations: options.iterations,
     product: options.product,
-    onPass: options.onPass,
+    onProgress: options.onProgress,
+    rows: only.length,
   });
   const model = {
     dimensions: svd.singularValues.length,

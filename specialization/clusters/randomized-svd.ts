@@ -3,6 +3,7 @@
  * algorithms 4.4 and 5.3): a random range, power iterations Q ← orth(Aᵀ A Q), then Rayleigh-Ritz on the small matrix
  * Qᵀ Aᵀ A Q. Memory is that of Q, columns × (rank + oversampling), however many rows there are.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Gpu } from "../../engine/gpu/index.js";
 import { Random } from "../../engine/random.js";
 import { makeProducts, multiply, type ProductKind } from "./products.js";
@@ -18,7 +19,10 @@ export interface SvdOptions {
   /** Extra directions that are dropped at the end. Default 16. */
   readonly oversampling?: number;
   readonly product?: ProductKind;
-  readonly onPass?: (pass: number, passes: number) => void;
+  /** Called after every block with the share of the work that is done; what it throws ends the decomposition. */
+  readonly onProgress?: (share: number) => void;
+  /** Rows of A, to tell progress by. */
+  readonly rows: number;
 }
 
 export interface Svd {
@@ -45,9 +49,15 @@ export async function randomizedSvd(
     let basis = await orthonormalize(gpu, random.normals(columns * width), width, random);
     for (let pass = 1; ; pass++) {
       products.setBasis(basis);
-      for (const block of blocks()) await products.accumulate(block);
+      let rows = 0;
+      for (const block of blocks()) {
+        await products.accumulate(block);
+        rows += block.rows;
+        options.onProgress?.((pass - 1 + rows / options.rows) / (iterations + 1));
+        /* products by the processor never wait: signals and timers have their turn here */
+        await nextTurn();
+      }
       const image = await products.sum();
-      options.onPass?.(pass, iterations + 1);
       if (pass <= iterations) {
         basis = await orthonormalize(gpu, image, width, random);
         flops += 3 * 4 * columns * width * width;

@@ -51,7 +51,7 @@ export async function compareMethods(job: Job, options: ComparisonOptions): Prom
     stop: "stop it with Ctrl-C or a SIGTERM",
   });
   try {
-    return await withComparison(job, options, (comparison) => comparison.run());
+    return await job.tracked(() => withComparison(job, options, (comparison) => comparison.run()));
   } finally {
     unlock();
   }

@@ -15,7 +15,6 @@ export { type Settings, type Specialised, settingsOf, type Target } from "./meth
 export type { Model } from "./model.js";
 export { mostSteps } from "./recipe.js";
 export { mixedDomains, smoothingRule } from "./slm-is.js";
-export { JobStopped } from "./training-run.js";
 export { TOKENIZER, Workshop } from "./workshop.js";
 
 export const METHOD_FUNCTIONS: Readonly<Record<Method, MethodFunction>> = {

@@ -6,7 +6,7 @@ import { targetOf, tune } from "../../engine/kernels/index.js";
 import type { Architecture } from "../models/architecture.js";
 import { copyWeights, storedTensors } from "../models/load.js";
 import { TEACHER_PREFIX, type Teacher } from "../models/transformer.js";
-import type { Job } from "../stages/job.js";
+import { type Job, JobStopped } from "../stages/job.js";
 import type { JobFile } from "../stages/job-start.js";
 import type { Cost } from "../stages/report-types.js";
 import { hashOf } from "../stages/stage-cache.js";
@@ -48,14 +48,6 @@ export interface RunOutcome {
   readonly newest: Model;
   /** Of the lowest loss on the deciding validation set. */
   readonly best: { readonly step: number; readonly loss: number; readonly model: Model } | null;
-}
-
-/** The user, or another process, stopped a training; everything so far is kept. */
-export class JobStopped extends Error {
-  constructor(readonly run: string) {
-    super(`stopped while training ${run}; its checkpoint is saved`);
-    this.name = "JobStopped";
-  }
 }
 
 /** Trains, unless that was done before. @throws JobStopped, DivergenceError, OutOfMemoryError, RunError */

@@ -95,7 +95,14 @@ export async function groupGeneric(
     embeddings = await buildEmbeddings(gpu, {
       folder: stages.path("embeddings", embedded),
       units,
-      method: encoder ? { encoder } : { fit: { dimensions, sample, seed } },
+      method: encoder
+        ? { encoder }
+        : {
+            fit: {
+              ...{ dimensions, sample, seed },
+              onProgress: (share) => job.stage("embeddings", `fitting, ${Math.floor(100 * share)} %`),
+            },
+          },
       signal: job.signal,
       onProgress: (p) => job.stage("embeddings", `${p.units} of ${p.of} windows`),
     });

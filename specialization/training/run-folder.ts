@@ -152,7 +152,7 @@ export class RunFolder {
 
   /** Whether another process asked this run to stop; costs one look into the folder. */
   stopRequested(): boolean {
-    return readControl(this.path) === "stop";
+    return isStopRequested(this.path);
   }
 
   /** Adds a line to events.jsonl: checkpoints, samples, resumptions, warnings; the time is added. @throws RunError */
@@ -306,16 +306,17 @@ export function listCheckpoints(path: string): { step: number; path: string }[] 
     .sort((a, b) => a.step - b.step);
 }
 
-/** Asks the process that trains the run in a folder to save a checkpoint and stop. @throws RunError */
+/** Asks the process that trains the run in a folder to save a checkpoint and stop; or works on a job. @throws RunError */
 export function requestStop(path: string): void {
   const request = { request: "stop", time: new Date().toISOString(), pid: process.pid };
   writeFileAtomically(join(path, RUN_FILES.control), JSON.stringify(request));
 }
 
-function readControl(path: string): string | undefined {
+/** Whether the run, or job, of a folder was asked to stop; costs one look into the folder. */
+export function isStopRequested(path: string): boolean {
   const file = join(path, RUN_FILES.control);
   /* asked every step, so the common answer must not cost an exception */
-  if (!existsSync(file)) return undefined;
+  if (!existsSync(file)) return false;
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -323,7 +324,7 @@ function readControl(path: string): string | undefined {
     throw fileFailure(file, "read", error);
   }
   try {
-    return (JSON.parse(text) as { request?: string }).request;
+    return (JSON.parse(text) as { request?: string }).request === "stop";
   } catch (error) {
     throw new RunError(file, "is no request to a run", 'Write {"request": "stop"}, or delete it', {
       cause: error,

@@ -8,7 +8,9 @@ import { withJob } from "../../cli/job-session.js";
 import { openGpu } from "../../engine/index.js";
 import { type ForgeConfigInput, loadForge } from "../../specialization/stages/forge-config.js";
 import type { Job } from "../../specialization/stages/job.js";
+import { readJob } from "../../specialization/stages/job-status-file.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
+import { requestStop } from "../../specialization/training/run-folder.js";
 import { tinyFolder, tinyJob } from "../specialization/stages/tiny-job.js";
 import { slmIn, start } from "./tiny-run.js";
 
@@ -125,8 +127,41 @@ describe("slm run", () => {
     const second = await slmIn(folder, "run", ...long);
     assert.equal(second.code, 1);
     assert.match(second.stderr, /process \d+ on .* is working on this job/);
+    assert.equal(readJob(join(folder, "busy"))?.state, "running");
     await first.killWhen("SIGTERM", () => true);
     assert.equal((await first.ended).code, 0);
+    assert.equal(readJob(join(folder, "busy"))?.state, "stopped");
+  });
+
+  test("is listed and stopped by its folder, before anything is trained and in training", async () => {
+    const long = [path, "--set", "pretraining.budget.steps=100000", "--set", "output.folder=long"];
+    const job = join(folder, "long");
+    const runs = join(job, "runs");
+    const early = start(folder, ["run", ...long]);
+    await early.until(() => readJob(job)?.state === "running");
+    requestStop(job);
+    const stopped = await early.ended;
+    assert.equal(stopped.code, 0);
+    assert.match(stopped.stderr, /stopped; slm run .* goes on/);
+    assert.deepEqual(readdirSync(runs), []);
+    assert.match((await slmIn(folder, "runs", "--runs", runs)).stdout, /^job long: stopped, \S/);
+
+    const late = start(folder, ["run", ...long]);
+    const hasBegun = (name: string) => existsSync(join(runs, name, "metrics.jsonl"));
+    await late.until(() => readdirSync(runs).some(hasBegun));
+    const listed = await slmIn(folder, "runs", "--runs", runs);
+    assert.match(listed.stdout, /^job long: running, training: slm-\w+ \(process \d+ on \S+\)\n\nname /);
+    const stop = await slmIn(folder, "runs", "stop", "long", "--json");
+    assert.equal(stop.code, 0, stop.stderr);
+    assert.deepEqual(JSON.parse(stop.stdout), {
+      name: "long",
+      path: job,
+      state: "stopped",
+      outcome: "stopped",
+    });
+    assert.equal((await late.ended).code, 0);
+    const again = await slmIn(folder, "runs", "stop", job);
+    assert.equal(again.stdout, "long: was not running (stopped)\n");
   });
 
   test("refuses a file that is not there, a wrong key and a missing path, and leaves nothing", async () => {

@@ -8,7 +8,7 @@ import { parse } from "yaml";
 import { shaderPath } from "../../engine/gpu/index.js";
 import { entryPointsOf } from "../../extension/language/kernels.js";
 import { requestStop } from "../../specialization/training/run-folder.js";
-import { stateOf, writeConfig } from "../cli/tiny-run.js";
+import { stateOf, writeConfig, writeCorpus } from "../cli/tiny-run.js";
 import { Editor, eventually } from "./editor.js";
 import { Workspace } from "./workspace.js";
 
@@ -25,7 +25,7 @@ pretraining:
 `;
 
 const WHOLE_JOB = `name: whole
-corpus: { train: corpus.jsonl }
+corpus: { train: much.jsonl }
 domains:
   news: { train: news.jsonl }
 tokenizer: { vocabulary: 400 }
@@ -226,8 +226,14 @@ test("a dry run is started above the file and shown beside it", async () => {
 
 test("a whole job goes from the file over a stop to its models and its report, and says once that it is done", async () => {
   writeFileSync(workspace.path("whole.forge.yaml"), WHOLE_JOB);
+  /* so much that it is seen being read */
+  writeCorpus(workspace.path("much.jsonl"), 10_000, 5);
   await openFile("whole.forge.yaml");
   await lens("Run").click();
+  await editor.container("slm-forge");
+  /* before there is a run to show, the job itself tells what it does */
+  const stage = /whole\s*(tokenizer|tokens|leakage|embeddings|clusters)/;
+  await editor.rows("Runs").filter({ hasText: stage }).waitFor();
   const runs = workspace.path("whole", "runs");
   const run = await eventually("the long training of the job", async () => {
     const names = existsSync(runs) ? readdirSync(runs) : [];
@@ -238,7 +244,6 @@ test("a whole job goes from the file over a stop to its models and its report, a
   });
   /* a person is too slow for a training so short */
   requestStop(workspace.path("whole", "runs", run));
-  await editor.container("slm-forge");
   await editor.rows("Runs").filter({ hasText: run }).filter({ hasText: "stopped" }).waitFor();
   await editor.rowAction("Runs", run, "Resume Run");
   await editor.toast("whole is done: 2 results").getByRole("button", { name: "Compare" }).click();

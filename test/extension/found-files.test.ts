@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { hostname, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { changeFile, readConfigFile, withClusterChoice } from "../../extension/host-data/config-file.js";
@@ -11,6 +11,7 @@ import { PageSession } from "../../extension/host-data/page-session.js";
 import { resumptionOf } from "../../extension/host-data/resume-run.js";
 import { runnerOf } from "../../extension/host-data/slm-command.js";
 import type { ToPage } from "../../extension/shared/protocol.js";
+import { describeEnd, describeRun } from "../../extension/shared/run-text.js";
 import { isResumable } from "../../extension/shared/runs.js";
 
 const folder = mkdtempSync(join(tmpdir(), "slm-found-"));
@@ -106,7 +107,7 @@ test("exported models are found, and nothing is looked for inside them", async (
   assert.deepEqual((await discover([join(folder, "job")])).models, []);
   writeFileSync(join(model, "model.safetensors"), "");
   assert.deepEqual(await discover([join(folder, "job")]), {
-    ...{ runs: [], reports: [], clusterings: [], configs: [] },
+    ...{ runs: [], jobs: [], reports: [], clusterings: [], configs: [] },
     models: [model],
   });
 });
@@ -203,6 +204,60 @@ fs.renameSync(${JSON.stringify(`${given}.partial`)}, ${JSON.stringify(given)});`
     assert.deepEqual(sent, [{ type: "reply", id: 1, result: null }]);
     while (!existsSync(given)) await sleep(10);
     assert.deepEqual(JSON.parse(readFileSync(given, "utf8")), ["run", config]);
+  } finally {
+    store.close();
+  }
+});
+
+test("a job is listed like a run while it trains nothing, with its stage, and goes on from there", async () => {
+  const { place, run, config } = writeStoppedJob("prepared");
+  const job = join(place, "job");
+  const created = new Date().toISOString();
+  const writeJob = (change: object) => {
+    const process_ = { pid: process.pid, processStart: "", host: hostname() };
+    const status = {
+      state: "running",
+      ...process_,
+      created,
+      updated: created,
+      stage: "clusters: iteration 3",
+    };
+    writeFileSync(join(job, "job-status.json"), JSON.stringify({ ...status, message: null, ...change }));
+  };
+  const store = new DataStore([place]);
+  writeJob({});
+  await store.start();
+  const rows = async () => {
+    await store.refresh();
+    return store.runs.map((row) => [row.kind, row.state, describeRun(row)]);
+  };
+  const ended = ["run", "stopped", "stopped · step 3"];
+  try {
+    assert.deepEqual(await rows(), [["job", "running", "clusters: iteration 3"], ended]);
+    const [row] = store.runs;
+    assert.deepEqual([row.id, row.name, row.folder, row.group], [job, "job", dirname(run), "job/runs"]);
+    assert.equal(store.follow(job), undefined, "there are no numbers of it");
+
+    writeJob({ pid: 2 ** 22 + 1 });
+    assert.deepEqual(await rows(), [["job", "interrupted", "interrupted · clusters: iteration 3"], ended]);
+    assert.ok(isResumable(store.runs[0]));
+    assert.deepEqual(resumptionOf(store.runs[0], store.reports).args, ["run", config]);
+    const start = { args: ["compare", config, "--set", "seed=2"], folder: place };
+    writeJob({ state: "failed", message: "c4.gz: is cut off", job, start });
+    assert.deepEqual(await rows(), [["job", "failed", "failed · c4.gz: is cut off"], ended]);
+    assert.deepEqual(resumptionOf(store.runs[0], store.reports), start);
+    assert.equal(describeEnd(store.runs[0])?.text, "job failed: c4.gz: is cut off");
+
+    /* a run tells more: while it is trained, and where the job ended with it */
+    const training = { state: "running", step: 3, tokens: 96, created, pid: process.pid, host: hostname() };
+    writeFileSync(join(run, "run.json"), JSON.stringify(training));
+    writeJob({});
+    assert.deepEqual(await rows(), [["run", "running", "step 3"]]);
+    writeFileSync(join(run, "run.json"), JSON.stringify({ ...training, state: "stopped" }));
+    writeJob({ state: "stopped" });
+    assert.deepEqual(await rows(), [ended]);
+    writeJob({ state: "finished" });
+    assert.deepEqual(await rows(), [ended]);
   } finally {
     store.close();
   }

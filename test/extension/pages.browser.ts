@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { stringify } from "yaml";
 import { reportPage } from "../../cli/report-page.js";
 import { packageRoot } from "../../cli/version.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
-import { slmIn, start, writeConfig, writeCorpus } from "../cli/tiny-run.js";
+import { slmIn, start, TINY, VOCABULARY, writeConfig, writeCorpus } from "../cli/tiny-run.js";
 import { TopicCorpus } from "../specialization/clusters/topics.js";
 import { checkAccess } from "./access.js";
 import { makeClusters, writeReport } from "./example-job.js";
@@ -169,6 +170,8 @@ test("a drag zooms, Shift-drag pans, a double click resets, and axes change what
     await page.mouse.down();
     await page.mouse.move(box.x + to, box.y + 104, { steps: 4 });
     await page.mouse.up();
+    /* the chart is drawn with the next frame, and the next drag begins from what is drawn */
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
   };
   await drag(120, 260);
   const zoomed = await zoom();
@@ -279,6 +282,34 @@ test("a run begun in a terminal appears, moves, is stopped and resumed from the 
   while (!((await step()) > stopped)) await page.waitForTimeout(100);
   await page.getByRole("button", { name: "Stop long" }).click();
   await item.getByText("stopped").waitFor();
+  await page.close();
+});
+
+test("a whole job is seen before it trains, by its stage, and is stopped and resumed there", async () => {
+  const config = {
+    corpus: { train: "much.jsonl" },
+    domains: { news: { train: "news.jsonl" } },
+    tokenizer: { vocabulary: VOCABULARY },
+    model: TINY,
+    clusters: { k: 8 },
+    output: { folder: "prepared" },
+  };
+  /* so much that it is read for as long as it takes to press a button */
+  writeCorpus(join(folder, "much.jsonl"), 40_000, 3);
+  writeFileSync(join(folder, "prepared.yaml"), stringify(config));
+  const page = await open("dashboard");
+  const job = start(folder, ["run", "prepared.yaml"]);
+  const item = page.locator(".runs li", { hasText: "prepared" });
+  await item.getByText(/^(tokenizer|tokens|embeddings)\b/).waitFor();
+  assert.equal(await item.getByRole("checkbox").count(), 0, "there is nothing to draw yet");
+  await checkAccess(page);
+  await page.getByRole("button", { name: "Stop prepared" }).click();
+  await item.getByText("stopped", { exact: true }).waitFor();
+  assert.equal((await job.ended).code, 0);
+  await page.getByRole("button", { name: "Resume prepared" }).click();
+  await item.getByText("running", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "Stop prepared" }).click();
+  await item.getByText("stopped", { exact: true }).waitFor();
   await page.close();
 });
 

@@ -17,8 +17,10 @@ import { groupsOf, labelsOf, type RunSummary } from "../../extension/shared/runs
 
 const running: RunSummary = {
   ...{
+    kind: "run",
     id: "/runs/a",
     name: "a",
+    folder: "/runs",
     group: "",
     state: "running",
     created: "",
@@ -104,7 +106,7 @@ test("only ends that nobody asked for are told", () => {
 test("runs and folders of runs are told apart by as much of their paths as it takes", () => {
   const run = (folder: string, group: string, name: string) => ({
     ...running,
-    ...{ id: `${folder}/${name}`, name, group },
+    ...{ id: `${folder}/${name}`, name, folder, group },
   });
   const runs = [
     run("/w/a/runs", "runs", "legal"),

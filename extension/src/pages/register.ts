@@ -31,7 +31,7 @@ export function registerPages(
     vscode.commands.registerCommand("slmForge.compareRuns", async (node?: RunNode, selection?: RunNode[]) => {
       const runs = await chooseRuns(
         data,
-        { title: "Compare which runs?", many: true, none },
+        { title: "Compare which runs?", many: true, suits: ({ kind }) => kind === "run", none },
         node,
         selection,
       );

@@ -80,7 +80,7 @@ export class RunCommands {
         vscode.window.withProgress(
           {
             location: vscode.ProgressLocation.Window,
-            title: `Stopping ${name}: it saves a checkpoint first`,
+            title: `Stopping ${name}: everything so far is saved first`,
           },
           () => this.cli.json(["runs", "stop", name, "--runs", dirname(id)]),
         ),
@@ -115,7 +115,8 @@ export class RunCommands {
     const runs = await chooseRuns(
       this.data,
       {
-        ...{ title: "Delete which runs?", many: true, suits: ({ state }) => !isActive(state) },
+        ...{ title: "Delete which runs?", many: true },
+        suits: ({ kind, state }) => kind === "run" && !isActive(state),
         none: "There is no run to delete; one that is running must be stopped first.",
       },
       node,

@@ -1,14 +1,7 @@
 /** The view Runs: what trains first, then the newest, in the folders that hold them where there are several. */
 import * as vscode from "vscode";
 import { describeBriefly, describeRun, speakRun } from "../../shared/run-text.js";
-import {
-  folderOf,
-  groupsOf,
-  isActive,
-  isResumable,
-  type RunStateName,
-  type RunSummary,
-} from "../../shared/runs.js";
+import { groupsOf, isActive, isResumable, type RunStateName, type RunSummary } from "../../shared/runs.js";
 import type { WorkspaceData } from "../data/workspace-data.js";
 
 /** A folder of runs, or a run. */
@@ -50,7 +43,7 @@ export class RunsTree implements vscode.TreeDataProvider<RunNode> {
       const node = this.#runs.get(run.id);
       if (node === undefined || JSON.stringify(node.run) === JSON.stringify(run)) continue;
       node.run = run;
-      changed.push(node, this.#group(folderOf(run)));
+      changed.push(node, this.#group(run.folder));
     }
     if (shown !== this.#shown) this.#changed.fire(undefined);
     else if (changed.length > 0)
@@ -60,10 +53,10 @@ export class RunsTree implements vscode.TreeDataProvider<RunNode> {
 
   getChildren(parent?: RunNode): RunNode[] {
     const { runs } = this.data.store;
-    const folders = [...new Set(runs.map(folderOf))];
+    const folders = [...new Set(runs.map(({ folder }) => folder))];
     if (parent === undefined && folders.length > 1) return folders.map((folder) => this.#group(folder));
     return runs
-      .filter((run) => parent === undefined || !("folder" in parent) || folderOf(run) === parent.folder)
+      .filter((run) => parent === undefined || !("folder" in parent) || run.folder === parent.folder)
       .map((run) => this.#node(run));
   }
 
@@ -72,7 +65,7 @@ export class RunsTree implements vscode.TreeDataProvider<RunNode> {
   }
 
   #isShown(node: RunNode): boolean {
-    return !("folder" in node) || new Set(this.data.store.runs.map(folderOf)).size > 1;
+    return !("folder" in node) || new Set(this.data.store.runs.map(({ folder }) => folder)).size > 1;
   }
 
   #group(folder: string): GroupNode {
@@ -89,7 +82,7 @@ export class RunsTree implements vscode.TreeDataProvider<RunNode> {
   }
 
   #groupItem(folder: string): vscode.TreeItem {
-    const runs = this.data.store.runs.filter((run) => folderOf(run) === folder);
+    const runs = this.data.store.runs.filter((run) => run.folder === folder);
     const name = groupsOf(this.data.store.runs).get(folder) || ".";
     const item = new vscode.TreeItem(name, vscode.TreeItemCollapsibleState.Expanded);
     item.id = `group ${folder}`;
@@ -108,7 +101,7 @@ function runItem(run: RunSummary): vscode.TreeItem {
   item.iconPath = new vscode.ThemeIcon(icon, color === undefined ? undefined : new vscode.ThemeColor(color));
   item.description = describeBriefly(run);
   item.tooltip = tooltipOf(run);
-  item.contextValue = `run ${isActive(run.state) ? "active" : "over"}${isResumable(run) ? " resumable" : ""}`;
+  item.contextValue = `${run.kind} ${isActive(run.state) ? "active" : "over"}${isResumable(run) ? " resumable" : ""}`;
   item.accessibilityInformation = { label: speakRun(run) };
   item.command = { command: "slmForge.showRun", title: "Show in Dashboard", arguments: [{ run }] };
   return item;
@@ -123,6 +116,6 @@ function tooltipOf(run: RunSummary): vscode.MarkdownString {
   add("Begun", new Date(run.created).toLocaleString());
   if (run.host !== "") add("Host", run.host);
   if (run.checkpoints.length > 0) add("Checkpoints", run.checkpoints.join(", "));
-  add("Folder", folderOf(run));
+  add("Folder", run.folder);
   return text;
 }

@@ -68,7 +68,7 @@ class Dashboard {
       isShown: (run) => this.#isShown(run),
       appearance: (run) => this.#appearance(run),
       onShow: (run, isShown) => this.#show(run, isShown),
-      onStop: (run) => this.#ask("stop run", run, "Stopping: the run saves a checkpoint first."),
+      onStop: (run) => this.#ask("stop run", run, "Stopping: everything so far is saved first."),
       onResume: (run) => this.#ask("resume run", run, "Resuming."),
     });
     root.append(
@@ -151,20 +151,25 @@ class Dashboard {
   #isShown(run: string): boolean {
     const choice = this.#state.chosen[run];
     if (choice !== undefined) return choice;
-    const undecided = this.#runs.filter(({ id }) => this.#state.chosen[id] === undefined);
+    const undecided = this.#trainings.filter(({ id }) => this.#state.chosen[id] === undefined);
     return undecided.findIndex(({ id }) => id === run) < SHOWN_AT_FIRST;
+  }
+
+  /** What there are numbers of. */
+  get #trainings(): readonly RunSummary[] {
+    return this.#runs.filter(({ kind }) => kind === "run");
   }
 
   #show(run: string, isShown: boolean): void {
     /* what was shown by itself stays as it is when one is chosen */
-    for (const { id } of this.#runs) this.#state.chosen[id] ??= this.#isShown(id);
+    for (const { id } of this.#trainings) this.#state.chosen[id] ??= this.#isShown(id);
     this.#state.chosen[run] = isShown;
     if (!isShown) this.#slots.release(run);
     this.#showChosen();
   }
 
   #overlay(runs: readonly string[]): void {
-    for (const { id } of this.#runs) {
+    for (const { id } of this.#trainings) {
       const isShown = runs.includes(id);
       this.#state.chosen[id] = isShown;
       if (!isShown) this.#slots.release(id);
@@ -182,7 +187,7 @@ class Dashboard {
   }
 
   #watch(): void {
-    const runs = this.#runs.map(({ id }) => id).filter((id) => this.#isShown(id));
+    const runs = this.#trainings.map(({ id }) => id).filter((id) => this.#isShown(id));
     this.#transport.send({ type: "watch", runs });
   }
 
@@ -193,7 +198,7 @@ class Dashboard {
 
   #shownRuns(): ShownRun[] {
     const labels = labelsOf(this.#runs);
-    return this.#runs
+    return this.#trainings
       .filter(({ id }) => this.#isShown(id) && this.#numbers.has(id))
       .map(({ id }) => ({
         ...{ id, label: labels.get(id)!, numbers: this.#numbers.get(id)! },

@@ -67,8 +67,9 @@ class RunItem {
   }
 
   update(run: RunSummary, label: string, canControl: boolean): void {
-    const isShown = this.actions.isShown(run.id);
-    this.element.className = isShown ? "" : "hidden-run";
+    const isDrawn = run.kind === "run";
+    const isShown = isDrawn && this.actions.isShown(run.id);
+    this.element.className = isDrawn && !isShown ? "hidden-run" : "";
     this.#box.checked = isShown;
     this.#draw(isShown ? this.actions.appearance(run.id) : undefined);
     setText(this.#name, label);
@@ -81,7 +82,7 @@ class RunItem {
     setText(this.#message, run.message ?? "");
     this.#stop.setAttribute("aria-label", `Stop ${label}`);
     this.#resume.setAttribute("aria-label", `Resume ${label}`);
-    arrange(this.#label, [this.#box, this.#sample, this.#name, this.#state]);
+    arrange(this.#label, [isDrawn && this.#box, isDrawn && this.#sample, this.#name, this.#state]);
     arrange(this.element, [
       this.#label,
       this.#details,

@@ -82,7 +82,10 @@ describe(`randomised SVD (SLM_TEST_SEED=${seed})`, () => {
       const exact = symmetricEigen(gram(dense(block, columns), columns), columns);
       const rank = 5;
       const options = { columns, rank, seed, product, iterations: 6 };
-      const { basis, singularValues } = await randomizedSvd(gpu, () => [block], options);
+      const { basis, singularValues } = await randomizedSvd(gpu, () => [block], {
+        ...options,
+        rows: block.rows,
+      });
       for (let j = 0; j < rank; j++) {
         const expected = Math.sqrt(exact.values[j]);
         assert.ok(
@@ -99,7 +102,7 @@ describe(`randomised SVD (SLM_TEST_SEED=${seed})`, () => {
         assert.ok(inside > 0.99, `direction ${j}: ${inside}`);
       }
       assert.ok(orthonormalError(basis, rank) < 1e-5);
-      const again = await randomizedSvd(gpu, () => [block], options);
+      const again = await randomizedSvd(gpu, () => [block], { ...options, rows: block.rows });
       assert.deepEqual(again.basis, basis, "the same seed gives the same bits");
     });
   }
@@ -155,7 +158,12 @@ describe(`randomised SVD (SLM_TEST_SEED=${seed})`, () => {
       columns: Uint32Array.from({ length: 30 * count }, (_, e) => row.columns[e % count]),
       values: Float32Array.from({ length: 30 * count }, (_, e) => row.values[e % count]),
     };
-    const { singularValues } = await randomizedSvd(gpu, () => [block], { columns: 40, rank: 4, seed });
+    const { singularValues } = await randomizedSvd(gpu, () => [block], {
+      columns: 40,
+      rows: block.rows,
+      rank: 4,
+      seed,
+    });
     const expected = Math.sqrt(30) * Math.hypot(...row.values);
     assert.ok(Math.abs(singularValues[0] - expected) < 1e-3 * expected);
     assert.ok(

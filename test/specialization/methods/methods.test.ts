@@ -4,7 +4,6 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import {
-  JobStopped,
   METHOD_FUNCTIONS,
   type Model,
   type Specialised,
@@ -15,6 +14,7 @@ import { fineTuningRate, mostSteps } from "../../../specialization/methods/recip
 import { METHODS, type Method } from "../../../specialization/planner/index.js";
 import { drawDomainSet } from "../../../specialization/stages/domain-set.js";
 import type { ForgeConfigInput } from "../../../specialization/stages/forge-config.js";
+import { JobStopped } from "../../../specialization/stages/job.js";
 import { prepareText } from "../../../specialization/stages/text.js";
 import { CHECKPOINT_FILES, readState, stateChecksum } from "../../../specialization/training/checkpoint.js";
 import { listCheckpoints } from "../../../specialization/training/run-folder.js";
