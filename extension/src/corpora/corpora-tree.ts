@@ -71,10 +71,11 @@ function textItem({ name, paths }: NamedText, { path }: ConfigFile): vscode.Tree
 }
 
 function clusteringItem({ id, name, clusters, units }: ClusteringSummary): vscode.TreeItem {
-  const item = new vscode.TreeItem(name);
+  /* what tells clusterings of one job apart; names end in a hash, and a narrow view cuts them off */
+  const item = new vscode.TreeItem(`${clusters} clusters · ${units} documents`);
   item.id = id;
   item.iconPath = new vscode.ThemeIcon("graph-scatter");
-  item.description = `${clusters} clusters · ${units} documents`;
+  item.description = name;
   item.tooltip = id;
   item.contextValue = "clustering";
   item.command = { command: "slmForge.openClusters", title: "Explore", arguments: [{ clustering: id }] };

@@ -32,7 +32,7 @@ export function controls(choices: Choices, actions: ChoiceActions): HTMLElement[
   return [
     select(
       "Clusters",
-      clusterings.map(({ id, name }) => [id, name] as const),
+      clusterings.map(({ id, name, clusters }) => [id, `${clusters} clusters · ${name}`] as const),
       clustering ?? "",
       actions.onClustering,
     ),
