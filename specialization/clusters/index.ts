@@ -1,17 +1,10 @@
 /** Embeddings of documents, clusters of them, and histograms of domains over clusters. */
 export { type Agreement, agreement, type Overlap, overlaps } from "./agreement.js";
 export { growTree, type RandomAccess, type TreeOptions } from "./balanced-tree.js";
+export { buildClusters, type ClusteringMethod, type ClusteringOptions } from "./build-clusters.js";
 export { buildEmbeddings, type EmbeddingMethod, type EmbeddingOptions } from "./build-embeddings.js";
 export { assignToTree, type ClusterTree, type VectorSource } from "./cluster-tree.js";
-export {
-  type AssignedUnits,
-  buildClusters,
-  type ClusteringMethod,
-  type ClusteringOptions,
-  Clusters,
-  type ClustersManifest,
-  inMemory,
-} from "./clusters.js";
+export { type AssignedUnits, Clusters, type ClustersManifest } from "./clusters.js";
 export { type ClusterDescription, describeClusters, type ExampleDocument } from "./describe.js";
 export { clusterDescriptions } from "./describe-stored.js";
 export { type EmbeddedUnit, Embeddings, type EmbeddingsManifest } from "./embeddings.js";
@@ -25,6 +18,7 @@ export {
   histogram,
   reportHistogram,
 } from "./histogram.js";
+export { inMemory } from "./in-memory-vectors.js";
 export { fitLsi, LsiEncoder, type LsiModel, type LsiOptions, loadLsi, saveLsi } from "./lsi.js";
 export { sentenceEncoder } from "./sentence-encoder.js";
 export { type FoundDocument, type StoredDocument, StoredDocuments } from "./stored-documents.js";
