@@ -18,6 +18,7 @@ import { registerPlan } from "./commands/plan.js";
 import { registerProject } from "./commands/project.js";
 import { registerRun } from "./commands/run.js";
 import { registerRuns } from "./commands/runs.js";
+import { registerRunsStop } from "./commands/runs-stop.js";
 import { registerTrain } from "./commands/train.js";
 import { describeError, ExitCode } from "./exit.js";
 import { version } from "./version.js";
@@ -39,7 +40,9 @@ function createProgram(): Command {
   registerConfig(program);
   registerInit(program);
   registerRun(program);
-  registerTrain(program, registerRuns(program));
+  const runs = registerRuns(program);
+  registerRunsStop(runs);
+  registerTrain(program, runs);
   registerEval(program);
   registerGenerate(program);
   registerExport(program);

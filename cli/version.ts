@@ -7,6 +7,11 @@ export function packageRoot(): string {
   return dirname(shadersFolder());
 }
 
+/** The program `slm` as it is installed: the bundle (bundle.mjs), which starts in a third of the time. */
+export function slmPath(): string {
+  return join(packageRoot(), "dist", "bundle", "slm.js");
+}
+
 export function version(): string {
   return (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string })
     .version;

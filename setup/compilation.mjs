@@ -1,5 +1,5 @@
-// Compilation: tsc from the sources into dist/, and the pages' bundles, only when a source changed since the last
-// complete run.
+// Compilation: tsc from the sources into dist/, and the bundles of slm and of the pages, only when a source changed
+// since the last complete run.
 // The stamp is a hash of contents, not of times: a checkout of another revision changes times at will.
 
 import { createHash } from "node:crypto";
@@ -31,6 +31,11 @@ function pageSources(root) {
   return sourcesBelow(root, "extension", /\.(ts|css|json|mjs|md|svg|png)$/).sort();
 }
 
+/** What bundles `slm`; absent where a checkout has none. */
+function cliBundler(root) {
+  return existsSync(join(root, "cli", "bundle.mjs")) ? ["cli/bundle.mjs"] : [];
+}
+
 /** SHA-256 over the compiler's options, the packages and every source. */
 export function sourceHash(root) {
   const hash = createHash("sha256");
@@ -38,6 +43,7 @@ export function sourceHash(root) {
     "tsconfig.json",
     "package-lock.json",
     ...typescriptSources(root),
+    ...cliBundler(root),
     ...pageSources(root),
   ]) {
     const text = readFileSync(join(root, path));
@@ -58,7 +64,8 @@ function missingOutputs(root) {
     .filter((path) => !path.endsWith(".d.ts"))
     .map((path) => join(root, "dist", path.replace(/ts$/, "js")));
   const pages = pageSources(root).length > 0 ? [join(root, "dist", "pages", "dashboard.js")] : [];
-  return [...compiled, ...pages].filter((path) => !existsSync(path));
+  const slm = cliBundler(root).map(() => join(root, "dist", "bundle", "slm.js"));
+  return [...compiled, ...slm, ...pages].filter((path) => !existsSync(path));
 }
 
 /** Runs tsc in `root`. Throws SetupError when there are compile errors, which tsc has then printed. */
@@ -70,6 +77,10 @@ export async function compile(root) {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   const status = await runCommand(process.execPath, [tsc, "-p", "tsconfig.json"], { cwd: root });
   if (status !== 0) throw new SetupError("the project does not compile; the errors are above.");
+  for (const bundler of cliBundler(root)) {
+    const bundled = await runCommand(process.execPath, [bundler], { cwd: root });
+    if (bundled !== 0) throw new SetupError("slm cannot be bundled; the errors are above.");
+  }
   if (pageSources(root).length > 0) {
     const bundled = await runCommand(process.execPath, [join("extension", "esbuild.mjs")], { cwd: root });
     if (bundled !== 0) throw new SetupError("the pages cannot be bundled; the errors are above.");

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, it } from "node:test";
-import { packageRoot } from "../cli/version.js";
+import { packageRoot, slmPath } from "../cli/version.js";
 
 const root = packageRoot();
 const FOLDERS = [".", "docs", "bench", "bench/peers"];
@@ -60,7 +60,7 @@ function helpOf(words: readonly string[]): string {
   const key = words.join(" ");
   let text = help.get(key);
   if (text === undefined) {
-    text = spawnSync(process.execPath, [join(root, "dist/cli/main.js"), ...words, "--help"], {
+    text = spawnSync(process.execPath, [slmPath(), ...words, "--help"], {
       encoding: "utf8",
     }).stdout;
     help.set(key, text);

@@ -1,9 +1,8 @@
 /** `slm board`: the live pages in a browser, for machines without an editor. */
 import { statSync } from "node:fs";
-import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { startBoard } from "../board/server.js";
-import { packageRoot } from "../version.js";
+import { slmPath } from "../version.js";
 
 interface BoardCommandOptions {
   readonly host: string;
@@ -38,7 +37,7 @@ async function board(given: string[], options: BoardCommandOptions): Promise<voi
     if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
       throw new Error(`${folder}: is no folder. Give folders that hold runs, or none for the current one.`);
   }
-  const main = join(packageRoot(), "dist", "cli", "main.js");
+  const main = slmPath();
   const { host, port, allowControl } = options;
   const slm = { program: process.execPath, parameters: [main] };
   const served = await startBoard({ folders, host, port, allowControl, slm });

@@ -1,13 +1,12 @@
-/** `slm runs`: list, inspect, stop, compare and remove runs; all of it from their folders. */
+/** `slm runs`: list, inspect, compare and remove runs; all of it from their folders. */
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
-import { setTimeout as sleep } from "node:timers/promises";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { formatBytes } from "../../engine/index.js";
 import { type JobInfo, readJob } from "../../specialization/stages/job-status-file.js";
 import { RUNS } from "../../specialization/training/config.js";
-import { RUN_FILES, requestStop } from "../../specialization/training/run-folder.js";
+import { RUN_FILES } from "../../specialization/training/run-folder.js";
 import {
   configDifferences,
   listRuns,
@@ -21,13 +20,10 @@ import { ExitCode } from "../exit.js";
 import { printJson } from "../print-json.js";
 import { type Column, formatCount, formatTable } from "../table.js";
 
-interface CommonOptions {
+export interface CommonOptions {
   readonly runs: string;
   readonly json?: boolean;
 }
-
-/** How long a run may take to end after SIGINT, which also saves a checkpoint. */
-const SIGNAL_SECONDS = 30;
 
 /** Registers `runs`; other files add subcommands to what is returned. */
 export function registerRuns(program: Command): Command {
@@ -41,14 +37,6 @@ export function registerRuns(program: Command): Command {
   withCommonOptions(runs.command("show").description("one run: state, losses, checkpoints, configuration"))
     .argument("<name>", "name or folder of the run")
     .action(show);
-  withCommonOptions(
-    runs
-      .command("stop")
-      .description("ask a run, or a whole job, to save what it has and stop, and wait until it has"),
-  )
-    .argument("<name>", "name or folder of the run, or folder of the job")
-    .option("--timeout <seconds>", "then send SIGINT", parseSeconds, 120)
-    .action(stop);
   withCommonOptions(
     runs
       .command("compare")
@@ -77,13 +65,6 @@ function refuseUnknown(runs: Command, { args: [first, ...others] }: Command): vo
 /** The options of every command on runs. */
 export function withCommonOptions(command: Command): Command {
   return command.option("--runs <folder>", "folder of runs", RUNS).option("--json", "print JSON");
-}
-
-function parseSeconds(value: string): number {
-  const seconds = Number(value);
-  if (value.trim() === "" || !(seconds >= 0))
-    throw new InvalidArgumentError("A number of seconds, 0 or more.");
-  return seconds;
 }
 
 function list(options: CommonOptions): void {
@@ -155,109 +136,11 @@ function show(name: string, options: CommonOptions): void {
   if (configText !== "") console.log(`\n${configText.trimEnd()}`);
 }
 
-async function stop(name: string, options: CommonOptions & { timeout: number }): Promise<void> {
-  const folder = jobFolder(options.runs, name);
-  if (folder !== undefined) return stopJob(folder, options);
-  const run = readRun(options.runs, name);
-  const done = (outcome: RunInfo, how: string) => {
-    if (options.json) printJson({ ...plain(outcome), outcome: how });
-    else console.log(`${run.name}: ${how} at step ${outcome.status?.step ?? "?"}`);
-  };
-  if (run.status === undefined) throw new Error(run.problem ?? `${run.path} is no run.`);
-  if (isOver(run)) return done(run, `was not running (${run.state})`);
-  requestStop(run.path);
-  if (!options.json && process.stdout.isTTY)
-    console.log(`${run.name}: asked process ${run.status.pid} to stop …`);
-  const ended = await untilOver(options.runs, name, options.timeout);
-  if (ended !== undefined) return done(ended, ended.state);
-  if (run.alive === undefined) {
-    throw new Error(
-      `${run.path}: process ${run.status.pid} on ${run.status.host} did not stop within ${options.timeout} s. ` +
-        `It runs on another machine: run slm runs stop there, or wait longer with --timeout.`,
-    );
-  }
-  const now = readRun(options.runs, name);
-  if (now.status === undefined) throw new Error(now.problem ?? `${now.path} is no run.`);
-  if (isOver(now)) return done(now, now.state);
-  process.kill(now.status.pid, "SIGINT");
-  const interrupted = await untilOver(options.runs, name, SIGNAL_SECONDS);
-  if (interrupted !== undefined) return done(interrupted, `${interrupted.state} after SIGINT`);
-  throw new Error(
-    `${run.path}: process ${now.status.pid} stopped neither when asked nor within ${SIGNAL_SECONDS} s of SIGINT. ` +
-      `To end it without a checkpoint: kill -9 ${now.status.pid}; slm runs resume ${name} goes on from the last one.`,
-  );
-}
-
 /** "job news: running, clusters: iteration 12 (process 4711 on here)". */
 function describeJob(folder: string, { state, status }: JobInfo): string {
   const doing = state === "failed" ? status.message : state === "finished" ? null : status.stage;
   const where = state === "running" ? ` (process ${status.pid} on ${status.host})` : "";
   return `job ${basename(folder)}: ${state}${doing ? `, ${doing}` : ""}${where}`;
-}
-
-/** The job of a name or path; undefined where it is a run's, or nobody's. */
-function jobFolder(runs: string, name: string): string | undefined {
-  const inRuns = join(resolve(runs), name);
-  if (existsSync(join(inRuns, RUN_FILES.config))) return undefined;
-  return [inRuns, resolve(name)].find((path) => readJob(path) !== undefined);
-}
-
-/** Stops a job wherever it is: between two pieces of a stage, or with a checkpoint of what it trains. */
-async function stopJob(folder: string, options: CommonOptions & { timeout: number }): Promise<void> {
-  const name = basename(folder);
-  const job = readJob(folder) as JobInfo;
-  const done = (how: string) => {
-    const { state } = readJob(folder) ?? job;
-    if (options.json) printJson({ name, path: folder, state, outcome: how });
-    else console.log(`${name}: ${how}`);
-  };
-  if (job.state !== "running") return done(`was not running (${job.state})`);
-  const ask = () => {
-    requestStop(folder);
-    for (const run of listRuns(join(folder, "runs"))) if (!isOver(run)) requestStop(run.path);
-  };
-  ask();
-  if (!options.json && process.stdout.isTTY)
-    console.log(`${name}: asked process ${job.status.pid} to stop …`);
-  const state = () => readJob(folder)?.state ?? "interrupted";
-  const ended = await untilEnded(state, options.timeout, ask);
-  if (ended !== undefined) return done(ended);
-  const { pid, host } = job.status;
-  if (job.alive === undefined)
-    throw new Error(
-      `${folder}: process ${pid} on ${host} did not stop within ${options.timeout} s. It runs on another machine: run slm runs stop there, or wait longer with --timeout.`,
-    );
-  process.kill(pid, "SIGINT");
-  const interrupted = await untilEnded(state, SIGNAL_SECONDS);
-  if (interrupted !== undefined) return done(`${interrupted} after SIGINT`);
-  throw new Error(
-    `${folder}: process ${pid} stopped neither when asked nor within ${SIGNAL_SECONDS} s of SIGINT. To end it at once: kill -9 ${pid}; finished stages and checkpoints stay.`,
-  );
-}
-
-/** What a job has become; undefined where it still runs after so long. */
-async function untilEnded(state: () => string, seconds: number, again?: () => void) {
-  for (const end = performance.now() + seconds * 1000; ; again?.()) {
-    const now = state();
-    if (now !== "running") return now;
-    const left = end - performance.now();
-    if (left <= 0) return undefined;
-    await sleep(Math.min(500, left));
-  }
-}
-
-function isOver(run: RunInfo): boolean {
-  return ["stopped", "finished", "failed", "interrupted", "damaged"].includes(run.state);
-}
-
-async function untilOver(runs: string, name: string, seconds: number): Promise<RunInfo | undefined> {
-  for (const end = performance.now() + seconds * 1000; ; ) {
-    const run = readRun(runs, name);
-    if (isOver(run)) return run;
-    const left = end - performance.now();
-    if (left <= 0) return undefined;
-    await sleep(Math.min(100, left));
-  }
 }
 
 function compare(names: string[], options: CommonOptions): void {
@@ -366,7 +249,8 @@ async function remove(
 }
 
 /** A run for --json: one flat object. */
-function plain({ name, path, state, alive, status, problem }: RunInfo): object {
+/** What is printed of a run as JSON. */
+export function plain({ name, path, state, alive, status, problem }: RunInfo): object {
   return {
     name,
     path,

@@ -83,7 +83,7 @@ export function diagnose(
       code: "unexplained",
       problem: `Vulkan finds ${signs.length > 0 ? `no driver for ${signs[0]!.description}` : "no adapter"}, and nothing known is missing`,
       remedy:
-        "run `VK_LOADER_DEBUG=error,driver node dist/cli/main.js doctor` and read what the Vulkan loader says of each driver",
+        "run `VK_LOADER_DEBUG=error,driver npx slm doctor` and read what the Vulkan loader says of each driver",
     });
   }
   return found;

@@ -1,6 +1,7 @@
 /** Shapes, and the error that names an operation, the place in the caller's source, and the shapes. */
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { shadersFolder } from "../gpu/index.js";
 import type { Tensor } from "./tensor.js";
 
 export type Shape = readonly number[];
@@ -43,20 +44,21 @@ export class ShapeError extends GraphError {
 }
 
 /** This folder, as stack frames name it: compiled, and in the sources that source maps lead to. */
-const COMPILED = dirname(fileURLToPath(import.meta.url));
-const ENGINE_GRAPH = [COMPILED, join(dirname(dirname(dirname(COMPILED))), "engine", "graph")].map(
-  (f) => f + sep,
-);
+const engineGraph = () =>
+  [dirname(fileURLToPath(import.meta.url)), join(dirname(shadersFolder()), "engine", "graph")].map(
+    (f) => f + sep,
+  );
 
 /** Where in the user's source the engine was called: the first stack frame outside engine/graph. */
 export function callerLocation(trace: Error): string {
+  const own = engineGraph();
   const frames = (trace.stack ?? "").split("\n").slice(1);
   for (const frame of frames) {
     const place = /\(?((?:file:\/\/)?[^\s()]+:\d+:\d+)\)?$/.exec(frame.trim())?.[1];
     if (!place || place.startsWith("node:")) continue;
     const [, file, position] = /^(.*)(:\d+:\d+)$/.exec(place)!;
     const path = file.startsWith("file:") ? fileURLToPath(file) : file;
-    if (!ENGINE_GRAPH.some((folder) => path.startsWith(folder))) return path + position;
+    if (!own.some((folder) => path.startsWith(folder))) return path + position;
   }
   return "an unknown place";
 }

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
-import { packageRoot } from "../../cli/version.js";
+import { slmPath } from "../../cli/version.js";
 import type { ToHost, ToPage } from "../../extension/shared/protocol.js";
 import { StepSeries } from "../../extension/shared/series.js";
 import { slmIn, writeConfig, writeCorpus } from "./tiny-run.js";
@@ -18,7 +18,7 @@ let board: ChildProcess;
 let address: URL;
 
 function startBoard(...options: string[]): Promise<{ child: ChildProcess; address: URL }> {
-  const main = join(packageRoot(), "dist", "cli", "main.js");
+  const main = slmPath();
   const child = spawn(process.execPath, [main, "board", "--json", ...options, folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -6,14 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { slmPath } from "../../cli/version.js";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "slm-config-cli-"));
 after(() => rmSync(folder, { recursive: true }));
 
 function slm(...parameters: string[]) {
-  const main = join(root, "dist/cli/main.js");
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...parameters], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [slmPath(), ...parameters], {
     cwd: folder,
     encoding: "utf8",
   });
@@ -112,10 +112,9 @@ test("a file that is not there is named", () => {
 test("check of a text on standard input looks for files beside the file it stands for", () => {
   writeFileSync(join(folder, "law.txt"), "one\n\ntwo\n\nthree\n");
   const check = (input: string, ...more: string[]) => {
-    const main = join(root, "dist/cli/main.js");
     const { status, stdout } = spawnSync(
       process.execPath,
-      [main, "config", "check", "unsaved.yaml", "--stdin", "--json", ...more],
+      [slmPath(), "config", "check", "unsaved.yaml", "--stdin", "--json", ...more],
       { cwd: folder, encoding: "utf8", input },
     );
     const { problems, warnings } = JSON.parse(stdout);

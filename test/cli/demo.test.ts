@@ -7,14 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { lossChart } from "../../cli/chart.js";
 import { OWN_DOMAIN, OWN_FILES } from "../../cli/demo/commands.js";
 import { installedPackages } from "../../cli/demo/packages.js";
 import { PROMPT } from "../../cli/demo/samples.js";
 import { type DemoText, writeDemoText } from "../../cli/demo/text.js";
+import { slmPath } from "../../cli/version.js";
 
-const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
+const main = slmPath();
 const folder = mkdtempSync(join(tmpdir(), "slm-demo-"));
 after(() => rmSync(folder, { recursive: true }));
 

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { slmPath } from "../../cli/version.js";
 import { importHuggingFace } from "../../specialization/export/import-hugging-face.js";
 import { NAMES } from "../../specialization/models/names.js";
 import { Tokenizer } from "../../specialization/tokenizer/index.js";
@@ -14,7 +14,7 @@ import { randomModel, SMALL } from "../specialization/export/random-model.js";
 import { writeRun } from "../specialization/export/run-fixture.js";
 import { randomText } from "../specialization/tokenizer/random-text.js";
 
-const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
+const main = slmPath();
 const root = mkdtempSync(join(tmpdir(), "slm-cli-export-"));
 after(() => rmSync(root, { recursive: true, force: true }));
 

@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { slmPath } from "../../cli/version.js";
 import { completeConfig } from "../../specialization/training/config.js";
 import { RunFolder } from "../../specialization/training/run-folder.js";
 
-const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
+const main = slmPath();
 const holder = fileURLToPath(new URL("../specialization/training/run-process.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "slm-runs-cli-"));
 const children: ChildProcess[] = [];
@@ -181,7 +182,7 @@ describe("names", () => {
     assert.deepEqual([status, stdout], [1, ""]);
     assert.match(
       stderr,
-      /^error: unknown command 'lst'; slm runs has list, show, stop, compare, rm, resume\n/,
+      /^error: unknown command 'lst'; slm runs has list, show, compare, rm, stop, resume\n/,
     );
     assert.match(slm("list", "x").stderr, /^error: runs list takes no arguments \(given: x\)/);
     assert.match(slm("--json", "show", "x").stderr, /^error: options of runs show come after the word show/);

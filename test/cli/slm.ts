@@ -1,7 +1,6 @@
 /** Runs `slm` as a process, for the tests of its commands. */
 import { spawn } from "node:child_process";
-import { join } from "node:path";
-import { packageRoot } from "../../cli/version.js";
+import { packageRoot, slmPath } from "../../cli/version.js";
 
 export interface SlmOutcome {
   readonly code: number | null;
@@ -21,8 +20,7 @@ const GUARD_MS = 600_000;
 
 export function slm(parameters: readonly string[], options: SlmOptions = {}): Promise<SlmOutcome> {
   return new Promise((done, fail) => {
-    const main = join(packageRoot(), "dist", "cli", "main.js");
-    const child = spawn(process.execPath, [main, ...parameters], {
+    const child = spawn(process.execPath, [slmPath(), ...parameters], {
       cwd: packageRoot(),
       env: { ...process.env, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],

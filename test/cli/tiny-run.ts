@@ -4,13 +4,13 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
+import { slmPath } from "../../cli/version.js";
 import { Random } from "../../engine/random.js";
 import type { RunConfigInput } from "../../specialization/training/config.js";
 import type { RunStatus } from "../../specialization/training/run-folder.js";
 
-const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
+const main = slmPath();
 
 /** How long a command may take before it counts as one that does not end; it is no measure of speed. */
 const GUARD_MS = 300_000;

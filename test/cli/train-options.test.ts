@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { slmPath } from "../../cli/version.js";
 import { parameterCount, trainingFlopsPerToken } from "../../specialization/models/architecture.js";
 import {
   checkpointsOf,
@@ -382,7 +382,7 @@ test("progress is plain lines for a pipe, and one live line on a terminal", {
     /^step 20 {2}loss \d+\.\d{4} {2}\S+ (?:k )?tokens\/s {2}\d+ % of ceiling {2}\S+ MiB {2}100 %, 0 s left$/m,
   );
   if (spawnSync("script", ["--version"]).error) return t.skip("script(1) is not installed");
-  const main = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
+  const main = slmPath();
   const command = `stty cols 60; "${process.execPath}" "${main}" train tiny.yaml --set name=live`;
   const child = spawn("script", ["-qec", command, "/dev/null"], {
     cwd: folder,

@@ -24,7 +24,7 @@ test("the activity bar has the views, and the set-up is told on request", async 
   await editor.view("Runs").getByText("No runs yet").waitFor();
   await editor.command("slm-forge: Check the Set-up");
   const text = await editor.toast("node_modules/slm-forge").textContent();
-  assert.match(text ?? "", /slm \d+\.\d+\.\d+ at .*node_modules\/slm-forge\/dist\/cli\/main\.js/);
+  assert.match(text ?? "", /slm \d+\.\d+\.\d+ at .*node_modules\/slm-forge\/dist\/bundle\/slm\.js/);
 });
 
 test("without slm-forge it is said what to install, with a way to the settings", async () => {

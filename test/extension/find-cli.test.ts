@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { packageRoot } from "../../cli/version.js";
+import { slmPath } from "../../cli/version.js";
 import { CliError } from "../../extension/src/cli/cli-error.js";
 import { findCli } from "../../extension/src/cli/find-cli.js";
 import { findNode } from "../../extension/src/cli/find-node.js";
@@ -71,7 +71,7 @@ test("a Node that is too old is passed over, and named when there is no other", 
 
 test("commands run with input, their failures told in the CLI's own words", async () => {
   const lines: string[] = [];
-  const main = join(packageRoot(), "dist", "cli", "main.js");
+  const main = slmPath();
   const cli = new SlmCli({
     locate: async () => ({ program: process.execPath, parameters: [main] }),
     log: (line) => lines.push(line),

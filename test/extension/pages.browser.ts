@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { stringify } from "yaml";
 import { reportPage } from "../../cli/report-page.js";
-import { packageRoot } from "../../cli/version.js";
+import { packageRoot, slmPath } from "../../cli/version.js";
 import type { ComparisonReport } from "../../specialization/stages/report-types.js";
 import { slmIn, start, TINY, VOCABULARY, writeConfig, writeCorpus } from "../cli/tiny-run.js";
 import { TopicCorpus } from "../specialization/clusters/topics.js";
@@ -52,7 +52,7 @@ before(async () => {
     join(folder, "forge.yaml"),
     "# the job\nname: example\ncorpus:\n  paths: [corpus.jsonl] # generic\n",
   );
-  const main = join(packageRoot(), "dist", "cli", "main.js");
+  const main = slmPath();
   board = spawn(process.execPath, [main, "board", "--json", "--allow-control", folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -467,11 +467,7 @@ describe("what is generated from the schema", () => {
   test("docs/configuration.md is up to date", () => {
     const root = join(dirname(fileURLToPath(import.meta.url)), "../../../..");
     const page = readFileSync(join(root, "docs/configuration.md"), "utf8");
-    assert.equal(
-      page,
-      configurationPage(),
-      "run: node dist/cli/main.js config reference > docs/configuration.md",
-    );
+    assert.equal(page, configurationPage(), "run: npx slm config reference > docs/configuration.md");
   });
 
   test("every key has a description, and a default unless it is required or truly optional", () => {
