@@ -251,17 +251,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     }
   }
 
+  // Written by a loop that no driver unrolls, because it begins where no compiler knows: the code to finish and write
+  // a row, sixteen times over, took most of the time in which a CPU driver compiles this kernel. The rows are copied
+  // for it, since an array that is indexed at run time lies in memory, where the loop above could not keep the sums.
+  var results: array<array<vec4f, TILE_VECTORS>, TILE_ROWS>;
   for (var g = 0u; g < ROW_GROUPS; g++) {
-    for (var r = 0u; r < 8u; r++) {
-      let row = first_row + g * 8u + r;
-      if (ALIGNED || row < params.m) {
-        var base = z * params.stride_c + row * params.ldc;
-        if (PARTIAL) { base = ((slice * params.batch + z) * params.m + row) * params.n; }
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-          let column = first_column + (v * LANES + lane) * 4u;
-          if (ALIGNED || column < params.n) { store_c4(base, column, sums[g][r][v]); }
-        }
-      }
+    for (var r = 0u; r < 8u; r++) { results[g * 8u + r] = sums[g][r]; }
+  }
+  let end_row = select(min(first_row + TILE_ROWS, params.m), first_row + TILE_ROWS, ALIGNED);
+  for (var row = first_row; row < end_row; row++) {
+    var base = z * params.stride_c + row * params.ldc;
+    if (PARTIAL) { base = ((slice * params.batch + z) * params.m + row) * params.n; }
+    for (var v = 0u; v < TILE_VECTORS; v++) {
+      let column = first_column + (v * LANES + lane) * 4u;
+      if (ALIGNED || column < params.n) { store_c4(base, column, results[row - first_row][v]); }
     }
   }
 }
