@@ -77,13 +77,15 @@ var<workgroup> slab_b: array<vec4f, SLAB_B>; // [TILE_K][TILE_N]
 fn load_a(element: u32) -> f32 { return f32(a[element >> 2u][element & 3u]); }
 fn load_b(element: u32) -> f32 { return f32(b[element >> 2u][element & 3u]); }
 
-// Four neighbours of row `row` beginning at `column`; zero outside rows x columns.
+// Four neighbours of row `row` beginning at `column`, a multiple of 4; zero outside rows x columns. Where vectors are
+// read, `columns` is a multiple of 4 too, so that a vector lies inside as a whole or not at all.
 fn load_a4(base: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
   let at = base + row * params.lda + column;
-  if (VECTOR_A) {
-    if (ALIGNED || (row < rows && column + 3u < columns)) { return vec4f(a[at >> 2u]); }
-  }
   var x = vec4f();
+  if (VECTOR_A) {
+    if (ALIGNED || (row < rows && column < columns)) { x = vec4f(a[at >> 2u]); }
+    return x;
+  }
   if (ALIGNED || row < rows) {
     if (ALIGNED || column < columns) { x.x = load_a(at); }
     if (ALIGNED || column + 1u < columns) { x.y = load_a(at + 1u); }
@@ -94,10 +96,11 @@ fn load_a4(base: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
 }
 fn load_b4(base: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
   let at = base + row * params.ldb + column;
-  if (VECTOR_B) {
-    if (ALIGNED || (row < rows && column + 3u < columns)) { return vec4f(b[at >> 2u]); }
-  }
   var x = vec4f();
+  if (VECTOR_B) {
+    if (ALIGNED || (row < rows && column < columns)) { x = vec4f(b[at >> 2u]); }
+    return x;
+  }
   if (ALIGNED || row < rows) {
     if (ALIGNED || column < columns) { x.x = load_b(at); }
     if (ALIGNED || column + 1u < columns) { x.y = load_b(at + 1u); }
