@@ -21,7 +21,11 @@ interface CaseOptions {
   readonly before?: boolean;
 }
 
-/** Shapes of the checks: 1, primes, tiles ± 1 and round ones, in every layout. */
+/**
+ * Shapes of the checks: 1, primes, tiles ± 1 and round ones, in every layout. CPU drivers compile for seconds each pipeline
+ * that differs from those before: so 1 and the primes of a layout share one, and what has nothing to do with layouts (bias,
+ * activation, what is added to) is checked in one of them or another, on each of the ways in which values are written.
+ */
 function shapes(real: Real, variant: Variant): [MatmulShape, CaseOptions][] {
   const c: Real = real;
   const types = { a: real, b: real, c };
@@ -32,9 +36,13 @@ function shapes(real: Real, variant: Variant): [MatmulShape, CaseOptions][] {
     ...(variant === "tensor" ? [] : [{ transposeA: true, transposeB: true }]),
   ];
   const list: [MatmulShape, CaseOptions][] = [];
-  for (const layout of layouts) {
-    list.push([{ m: 1, n: 1, k: 1, ...types, ...layout }, {}]);
-    list.push([{ m: 33, n: 65, k: 31, ...types, ...layout, activation: "silu" }, { bias: true }]);
+  for (const [at, layout] of layouts.entries()) {
+    const plain = at % 2 === 1;
+    const epilogue = plain ? {} : ({ activation: "silu" } as const);
+    /* many single values, where a bias could cancel one but for its rounding */
+    const one = { m: 1, n: 1, k: 1, batch: plain ? 1 : 64 };
+    for (const sizes of [one, { m: 33, n: 65, k: 31 }])
+      list.push([{ ...sizes, ...types, ...layout, ...epilogue }, { bias: !plain }]);
     list.push([{ m: 64, n: 128, k: 64, ...types, ...layout }, { residual: true }]);
   }
   list.push([
