@@ -1,6 +1,5 @@
-// Bundles `slm`: dist/bundle/slm.js and the tokenizer's worker beside it. Of single modules Node loads six hundred for
-// every command, which takes a second on a small machine; of a bundle a third of that. Run after each change of the
-// sources by `npm run build`.
+// Bundles `slm`: dist/bundle/slm.js and the tokenizer's worker beside it. Node would load six hundred single modules for
+// every command, which takes more than twice as long (docs/benchmarks.md). Run by `npm run build` and by the set-up.
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -7,7 +7,7 @@ export function packageRoot(): string {
   return dirname(shadersFolder());
 }
 
-/** The program `slm` as it is installed: the bundle (bundle.mjs), which starts in a third of the time. */
+/** The program `slm` as it is installed: the bundle that bundle.mjs makes. */
 export function slmPath(): string {
   return join(packageRoot(), "dist", "bundle", "slm.js");
 }
