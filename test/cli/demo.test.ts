@@ -42,7 +42,7 @@ describe("the demo", () => {
      * specialising shows plainly: from about a hundred on, models know words and little else, and chance orders them.
      */
     outcome = slm(["demo", "--steps", "10"]);
-    commands = [...outcome.stdout.matchAll(/^ {4}node \S*main\.js (.+)$/gm)].map(([, rest]) =>
+    commands = [...outcome.stdout.matchAll(/^ {4}node \S*slm\.js (.+)$/gm)].map(([, rest]) =>
       [...rest.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain),
     );
   });
