@@ -1,6 +1,6 @@
 /** What to do after the demo: commands that work as they are printed, but for the one path that stands for the user's files. */
 import { basename, relative } from "node:path";
-import { packageRoot } from "../version.js";
+import { packageRoot, slmPath } from "../version.js";
 
 export interface NextStep {
   readonly purpose: string;
@@ -66,5 +66,5 @@ export function here(path: string): string {
 export function commandName(): string {
   const script = process.argv[1];
   if (process.env.npm_command !== undefined || process.cwd() === packageRoot()) return "npx slm";
-  return basename(script) === "main.js" ? `node ${here(script)}` : "slm";
+  return basename(script) === basename(slmPath()) ? `node ${here(script)}` : "slm";
 }

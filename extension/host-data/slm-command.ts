@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** How `slm` is started here: a program and its first arguments, such as node and the path of main.js. */
+/** How `slm` is started here: a program and its first arguments, such as node and the path of slm.js. */
 export interface SlmCommand {
   readonly program: string;
   readonly parameters: readonly string[];

@@ -11,7 +11,7 @@ export interface CliSources {
 }
 
 export interface FoundCli {
-  /** The program's main.js. */
+  /** The program, as package.json names it. */
   readonly path: string;
   /** How it was found, to be shown. */
   readonly source: "setting" | "workspace" | "checkout" | "PATH";
