@@ -51,15 +51,10 @@ try {
     .waitFor();
   note("the job says what it does");
 
-  await rows
-    .filter({ hasText: /loss \d/ })
-    .first()
-    .waitFor();
+  const training = rows.filter({ hasText: /loss \d/ }).first();
+  await training.waitFor();
   note("a training tells its loss");
-  await rows
-    .filter({ hasText: /loss \d/ })
-    .first()
-    .click();
+  await training.click();
   const dashboard = await editor.webview(".page-dashboard .chart canvas[role=img]");
   const chart = dashboard.locator(".chart canvas[role=img]").first();
   while (!/ \d+\.\d/.test((await chart.getAttribute("aria-label")) ?? "")) await page.waitForTimeout(100);

@@ -1,6 +1,6 @@
 // Bundles `slm`: dist/bundle/slm.js and the tokenizer's worker beside it. Node would load six hundred single modules for
 // every command, which takes more than twice as long (docs/benchmarks.md). Run by `npm run build` and by the set-up.
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -43,8 +43,7 @@ function licences(inputs) {
       const folder = join(root, "node_modules", name);
       const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
       const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
-      const text =
-        file && existsSync(join(folder, file)) ? readFileSync(join(folder, file), "utf8").trim() : "";
+      const text = file === undefined ? "" : readFileSync(join(folder, file), "utf8").trim();
       return `${name} ${version} (${license})\n\n${text}\n`;
     })
     .join(`\n${"-".repeat(80)}\n\n`);

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, InvalidArgumentError } from "commander";
-import { type JobInfo, readJob } from "../../specialization/stages/job-status-file.js";
+import { readJob } from "../../specialization/stages/job-status-file.js";
 import { RUN_FILES, requestStop } from "../../specialization/training/run-folder.js";
 import { listRuns, type RunInfo, readRun } from "../../specialization/training/run-list.js";
 import { printJson } from "../print-json.js";
@@ -35,41 +35,80 @@ function parseSeconds(value: string): number {
   return seconds;
 }
 
+/** A run, or a job, as this command sees it. */
+interface Target {
+  readonly name: string;
+  readonly path: string;
+  readonly state: string;
+  readonly isOver: boolean;
+  /** Whether its process runs; undefined when that is another machine's. */
+  readonly alive: boolean | undefined;
+  /** Undefined where its folder does not tell. */
+  readonly process: { readonly pid: number; readonly host: string } | undefined;
+  /** What is wrong with its folder. */
+  readonly problem?: string;
+  /** What is printed as JSON, beside the outcome. */
+  readonly json: object;
+  /** Of where it is, in the line for people. */
+  readonly place: string;
+  /** How to end it by force, and what that leaves. */
+  readonly byForce: string;
+}
+
 async function stop(name: string, options: StopOptions): Promise<void> {
   const folder = jobFolder(options.runs, name);
-  if (folder !== undefined) return stopJob(folder, options);
-  const run = readRun(options.runs, name);
-  const done = (outcome: RunInfo, how: string) => {
-    if (options.json) printJson({ ...plain(outcome), outcome: how });
-    else console.log(`${run.name}: ${how} at step ${outcome.status?.step ?? "?"}`);
+  const look = () => (folder === undefined ? runTarget(options.runs, name) : jobTarget(folder));
+  const found = look();
+  const { path, process: asked } = found;
+  if (asked === undefined) throw new Error(found.problem ?? `${path} is no run.`);
+  const done = (target: Target, how: string) => {
+    if (options.json) printJson({ ...target.json, outcome: how });
+    else console.log(`${found.name}: ${how}${target.place}`);
   };
-  if (run.status === undefined) throw new Error(run.problem ?? `${run.path} is no run.`);
-  if (isOver(run)) return done(run, `was not running (${run.state})`);
-  requestStop(run.path);
+  if (found.isOver) return done(found, `was not running (${found.state})`);
+  requestStop(path);
   if (!options.json && process.stdout.isTTY)
-    console.log(`${run.name}: asked process ${run.status.pid} to stop …`);
-  const over = () => {
-    const now = readRun(options.runs, name);
-    return isOver(now) ? now : undefined;
-  };
-  const ended = await within(options.timeout, over);
+    console.log(`${found.name}: asked process ${asked.pid} to stop …`);
+  const ended = await untilOver(() => {
+    const now = look();
+    if (folder !== undefined && !now.isOver) askTrainings(folder);
+    return now;
+  }, options.timeout);
   if (ended !== undefined) return done(ended, ended.state);
-  if (run.alive === undefined) {
+  if (found.alive === undefined) {
     throw new Error(
-      `${run.path}: process ${run.status.pid} on ${run.status.host} did not stop within ${options.timeout} s. ` +
+      `${path}: process ${asked.pid} on ${asked.host} did not stop within ${options.timeout} s. ` +
         `It runs on another machine: run slm runs stop there, or wait longer with --timeout.`,
     );
   }
-  const now = readRun(options.runs, name);
-  if (now.status === undefined) throw new Error(now.problem ?? `${now.path} is no run.`);
-  if (isOver(now)) return done(now, now.state);
-  process.kill(now.status.pid, "SIGINT");
-  const interrupted = await within(SIGNAL_SECONDS, over);
+  const now = look();
+  if (now.process === undefined) throw new Error(now.problem ?? `${path} is no run.`);
+  if (now.isOver) return done(now, now.state);
+  process.kill(now.process.pid, "SIGINT");
+  const interrupted = await untilOver(look, SIGNAL_SECONDS);
   if (interrupted !== undefined) return done(interrupted, `${interrupted.state} after SIGINT`);
   throw new Error(
-    `${run.path}: process ${now.status.pid} stopped neither when asked nor within ${SIGNAL_SECONDS} s of SIGINT. ` +
-      `To end it without a checkpoint: kill -9 ${now.status.pid}; slm runs resume ${name} goes on from the last one.`,
+    `${path}: process ${now.process.pid} stopped neither when asked nor within ${SIGNAL_SECONDS} s of SIGINT. ${now.byForce}`,
   );
+}
+
+function runTarget(runs: string, name: string): Target {
+  const run = readRun(runs, name);
+  const { path, state, alive, status, problem } = run;
+  return {
+    ...{
+      name: run.name,
+      path,
+      state,
+      alive,
+      process: status,
+      problem,
+      isOver: isOver(run),
+      json: plain(run),
+    },
+    place: ` at step ${status?.step ?? "?"}`,
+    byForce: `To end it without a checkpoint: kill -9 ${status?.pid}; slm runs resume ${name} goes on from the last one.`,
+  };
 }
 
 /** The job of a name or path; undefined where it is a run's, or nobody's. */
@@ -79,50 +118,32 @@ function jobFolder(runs: string, name: string): string | undefined {
   return [inRuns, resolve(name)].find((path) => readJob(path) !== undefined);
 }
 
-/** Stops a job wherever it is: between two pieces of a stage, or with a checkpoint of what it trains. */
-async function stopJob(folder: string, options: StopOptions): Promise<void> {
+function jobTarget(folder: string): Target {
+  const job = readJob(folder);
   const name = basename(folder);
-  const job = readJob(folder) as JobInfo;
-  const done = (how: string) => {
-    const { state } = readJob(folder) ?? job;
-    if (options.json) printJson({ name, path: folder, state, outcome: how });
-    else console.log(`${name}: ${how}`);
+  /* a status that went away meanwhile tells no more than a process that did */
+  const { state = "interrupted", alive, status } = job ?? {};
+  return {
+    ...{ name, path: folder, state, alive, process: status, isOver: state !== "running" },
+    ...{ json: { name, path: folder, state }, place: "" },
+    byForce: `To end it at once: kill -9 ${status?.pid}; finished stages and checkpoints stay.`,
   };
-  if (job.state !== "running") return done(`was not running (${job.state})`);
-  requestStop(folder);
-  if (!options.json && process.stdout.isTTY)
-    console.log(`${name}: asked process ${job.status.pid} to stop …`);
-  const over = () => {
-    const state = readJob(folder)?.state ?? "interrupted";
-    if (state !== "running") return state;
-    /* a training looks for requests to itself, and may have begun meanwhile */
-    for (const run of listRuns(join(folder, "runs"))) if (!isOver(run)) requestStop(run.path);
-    return undefined;
-  };
-  const ended = await within(options.timeout, over);
-  if (ended !== undefined) return done(ended);
-  const { pid, host } = job.status;
-  if (job.alive === undefined)
-    throw new Error(
-      `${folder}: process ${pid} on ${host} did not stop within ${options.timeout} s. It runs on another machine: run slm runs stop there, or wait longer with --timeout.`,
-    );
-  process.kill(pid, "SIGINT");
-  const interrupted = await within(SIGNAL_SECONDS, over);
-  if (interrupted !== undefined) return done(`${interrupted} after SIGINT`);
-  throw new Error(
-    `${folder}: process ${pid} stopped neither when asked nor within ${SIGNAL_SECONDS} s of SIGINT. To end it at once: kill -9 ${pid}; finished stages and checkpoints stay.`,
-  );
+}
+
+/** A training looks for requests to itself alone, and may have begun after its job was asked. */
+function askTrainings(job: string): void {
+  for (const run of listRuns(join(job, "runs"))) if (!isOver(run)) requestStop(run.path);
 }
 
 function isOver(run: RunInfo): boolean {
   return ["stopped", "finished", "failed", "interrupted", "damaged"].includes(run.state);
 }
 
-/** What `look` returns once it is not undefined; undefined after so many seconds. */
-async function within<T>(seconds: number, look: () => T | undefined): Promise<T | undefined> {
+/** What `look` sees once it is over; undefined after so many seconds. */
+async function untilOver(look: () => Target, seconds: number): Promise<Target | undefined> {
   for (const end = performance.now() + seconds * 1000; ; ) {
     const seen = look();
-    if (seen !== undefined) return seen;
+    if (seen.isOver) return seen;
     const left = end - performance.now();
     if (left <= 0) return undefined;
     await sleep(Math.min(100, left));

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, isAbsolute, join, relative } from "node:path";
-import { readJobStart } from "../../specialization/stages/job-start.js";
+import { type JobFile, jobStartIn } from "../../specialization/stages/job-start.js";
 import { JOB_STATUS, parseJobStatus } from "../../specialization/stages/job-status.js";
 import type { ConfigFile } from "../shared/protocol.js";
 import { isActive, type JobOfRun, type Resumption, type RunSummary } from "../shared/runs.js";
@@ -27,8 +27,7 @@ export async function readJobFolder(
   configs: readonly ConfigFile[],
   runs: readonly RunSummary[],
 ): Promise<RunSummary | undefined> {
-  const file = join(folder, JOB_STATUS);
-  const status = parseJobStatus(await readFile(file, "utf8").catch(() => ""));
+  const status = parseJobStatus(await readFile(join(folder, JOB_STATUS), "utf8").catch(() => ""));
   if (status === undefined || status.state === "finished") return undefined;
   const { created, updated, host, pid, stage } = status;
   const isCutShort = status.state === "running" && isAlive(status) === false;
@@ -40,7 +39,10 @@ export async function readJobFolder(
   return {
     ...{ kind: "job", id: folder, name: basename(folder), ...placeOf(join(folder, "runs"), root) },
     ...{ state, created, updated, host, pid, ...NO_NUMBERS },
-    ...{ message: status.message ?? (stage === "" ? null : stage), job: jobIn(folder, file, configs) },
+    ...{
+      message: status.message ?? (stage === "" ? null : stage),
+      job: jobIn(folder, jobStartIn(status), configs),
+    },
   };
 }
 
@@ -51,9 +53,13 @@ export function placeOf(folder: string, root: string): Pick<RunSummary, "folder"
   return { folder, group: isOutside ? folder : place.replaceAll("\\", "/") };
 }
 
-/** The job of a folder. @param file that may tell how it was started */
-export function jobIn(folder: string, file: string, configs: readonly ConfigFile[]): JobOfRun {
-  const start = startOf(file, folder);
+/** The job of a folder. @param kept how it was started, where that is known */
+export function jobIn(
+  folder: string,
+  kept: Required<JobFile> | undefined,
+  configs: readonly ConfigFile[],
+): JobOfRun {
+  const start = startIn(folder, kept);
   return {
     folder,
     config: configs.find(({ output }) => output === folder)?.path ?? start?.args[1] ?? null,
@@ -62,9 +68,8 @@ export function jobIn(folder: string, file: string, configs: readonly ConfigFile
 }
 
 /** How the job in a folder was started; null where the same command would do something else now. */
-function startOf(file: string, folder: string): Resumption | null {
-  const read = readJobStart(file);
-  if (read?.job !== folder) return null;
-  const { start } = read;
+function startIn(folder: string, kept: Required<JobFile> | undefined): Resumption | null {
+  if (kept?.job !== folder) return null;
+  const { start } = kept;
   return existsSync(start.args[1]) && existsSync(start.folder) ? start : null;
 }

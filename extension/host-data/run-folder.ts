@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { parse } from "yaml";
+import { readJobStart } from "../../specialization/stages/job-start.js";
 import type { ConfigFile } from "../shared/protocol.js";
 import type { JobOfRun, RunStateName, RunSummary } from "../shared/runs.js";
 import { jobIn, placeOf } from "./job-folder.js";
@@ -70,7 +71,7 @@ export async function readRunFolder(
 /** A part of a job says so in job.json. Jobs move with their folders, so where the run lies tells which job it is. */
 function jobOf(run: string, configs: readonly ConfigFile[]): JobOfRun | null {
   const file = join(run, "job.json");
-  return existsSync(file) ? jobIn(dirname(dirname(run)), file, configs) : null;
+  return existsSync(file) ? jobIn(dirname(dirname(run)), readJobStart(file), configs) : null;
 }
 
 async function readStatus(path: string): Promise<StatusFile | "damaged" | undefined> {

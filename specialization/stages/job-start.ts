@@ -22,12 +22,15 @@ export interface JobFile {
  * @returns undefined where the file is damaged or tells no start
  */
 export function readJobStart(file: string): Required<JobFile> | undefined {
-  let content: Partial<JobFile> | null;
   try {
-    content = JSON.parse(readFileSync(file, "utf8")) as Partial<JobFile> | null;
+    return jobStartIn(JSON.parse(readFileSync(file, "utf8")) as Partial<JobFile> | null);
   } catch {
     return undefined;
   }
+}
+
+/** The same of content that was read already. */
+export function jobStartIn(content: Partial<JobFile> | null): Required<JobFile> | undefined {
   const { job, start } = content ?? {};
   if (typeof job !== "string" || !isJobStart(start)) return undefined;
   return { job, start };
